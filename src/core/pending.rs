@@ -1,0 +1,145 @@
+//! The hold-back: updates that were received and may not be shown yet.
+//!
+//! Held updates are found by what they wait for, so releasing n of them costs O(n log n).
+//! They are only a cache: an acknowledgement means *applied*, so whatever is dropped from here is
+//! sent again (rule R2).
+
+use std::collections::BTreeMap;
+
+use super::update::Update;
+use super::version::Version;
+
+/// How much may be held of one origin before its newest updates are dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Updates of one origin.
+    pub updates_max: usize,
+    /// Their bytes.
+    pub bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { updates_max: 1_000_000, bytes_max: 256 << 20 }
+    }
+}
+
+/// An update that is held back, and why.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The update.
+    pub update: Update,
+    /// The first of its dependencies that has not been applied here.
+    pub missing: Version,
+    /// When it was received, in microseconds.
+    pub since_us: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    held: BTreeMap<u64, Held>,
+    bytes: usize,
+}
+
+/// All updates held back by one replica.
+#[derive(Clone, Debug, Default)]
+pub struct Pending {
+    origins: BTreeMap<u32, Origin>,
+    /// Who waits for a version: by its server, then its timestamp.
+    waiting: BTreeMap<(u32, u64), Vec<Version>>,
+    count: usize,
+    limits: Limits,
+    dropped: bool,
+}
+
+impl Pending {
+    /// An empty hold-back with limits of its own.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// How many updates are held.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether none is held.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether this very update is held.
+    pub fn contains(&self, version: Version) -> bool {
+        let origin = self.origins.get(&version.server);
+        origin.is_some_and(|origin| origin.held.contains_key(&version.timestamp))
+    }
+
+    /// The held updates, by origin and age.
+    pub fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.origins.values().flat_map(|origin| origin.held.values())
+    }
+
+    /// Holds an update until `held.missing` is applied. If its origin's share is full, that
+    /// origin's newest update is dropped, be it this one. Gives whether this one is held now.
+    pub fn hold(&mut self, held: Held) -> bool {
+        let version = held.update.version;
+        let waits_for = (held.missing.server, held.missing.timestamp);
+        let origin = self.origins.entry(version.server).or_default();
+        let bytes = held.update.bytes();
+        origin.bytes += bytes;
+        origin.held.insert(version.timestamp, held);
+        self.count += 1;
+        self.waiting.entry(waits_for).or_default().push(version);
+        let full = origin.held.len() > self.limits.updates_max
+            || (origin.bytes > self.limits.bytes_max && origin.held.len() > 1);
+        if full && let Some((&newest, _)) = origin.held.last_key_value() {
+            self.dropped = true;
+            self.remove(Version { timestamp: newest, server: version.server });
+        }
+        self.contains(version)
+    }
+
+    /// Takes one update out.
+    pub fn remove(&mut self, version: Version) -> Option<Held> {
+        let origin = self.origins.get_mut(&version.server)?;
+        let held = origin.held.remove(&version.timestamp)?;
+        origin.bytes -= held.update.bytes();
+        self.count -= 1;
+        let waits_for = (held.missing.server, held.missing.timestamp);
+        if let Some(waiting) = self.waiting.get_mut(&waits_for) {
+            waiting.retain(|&other| other != version);
+            if waiting.is_empty() {
+                self.waiting.remove(&waits_for);
+            }
+        }
+        Some(held)
+    }
+
+    /// Takes out all that waited for a version of `server` with a timestamp from `first` to `last`.
+    pub fn take_waiting(&mut self, server: u32, first: u64, last: u64) -> Vec<Held> {
+        let range = (server, first)..=(server, last);
+        let keys: Vec<(u32, u64)> = self.waiting.range(range).map(|(&key, _)| key).collect();
+        let mut taken = Vec::new();
+        for key in keys {
+            for version in self.waiting.remove(&key).unwrap_or_default() {
+                let Some(origin) = self.origins.get_mut(&version.server) else { continue };
+                let Some(held) = origin.held.remove(&version.timestamp) else { continue };
+                origin.bytes -= held.update.bytes();
+                self.count -= 1;
+                taken.push(held);
+            }
+        }
+        taken
+    }
+
+    /// Whether updates were dropped for want of room and there is room again: once true, then false.
+    pub fn wants_again(&mut self) -> bool {
+        let limits = self.limits;
+        let roomy = |origin: &Origin| {
+            origin.held.len() <= limits.updates_max / 2 && origin.bytes <= limits.bytes_max / 2
+        };
+        let again = self.dropped && self.origins.values().all(roomy);
+        self.dropped &= !again;
+        again
+    }
+}

@@ -1,0 +1,149 @@
+//! The store: the newest write of every key, by last-writer-wins.
+
+use std::collections::HashMap;
+
+use super::update::Update;
+use super::version::Version;
+
+/// What a key shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// A value and the version of the write that put it there.
+    Value(&'a str, Version),
+    /// Nothing; if a delete is why, its version. To see that is a read like any other.
+    Nothing(Option<Version>),
+}
+
+impl Shown<'_> {
+    /// The version of the write that is shown, a delete's among them.
+    pub fn version(&self) -> Option<Version> {
+        match *self {
+            Self::Value(_, version) => Some(version),
+            Self::Nothing(version) => version,
+        }
+    }
+}
+
+/// The store, or one part of it: the server cuts the store into parts with a lock each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Store {
+    values: HashMap<String, (String, (u64, u32))>,
+    /// Deleted keys keep the version of their delete, or an older write still on its way would
+    /// bring them back.
+    deletes: HashMap<String, (u64, u32)>,
+}
+
+impl Store {
+    /// Applies one change if its version is higher than the key's. Gives whether it was: whether
+    /// the change became visible. Values are overwritten in place.
+    pub fn apply(&mut self, key: &str, value: Option<&str>, version: Version) -> bool {
+        if let Some((text, shown)) = self.values.get_mut(key) {
+            if version <= Version::from(*shown) {
+                return false;
+            }
+            if let Some(value) = value {
+                text.clear();
+                text.push_str(value);
+                *shown = version.into();
+                return true;
+            }
+            self.values.remove(key);
+        } else if !self.deletes.is_empty()
+            && let Some(&deleted) = self.deletes.get(key)
+        {
+            if version <= Version::from(deleted) {
+                return false;
+            }
+            self.deletes.remove(key);
+        }
+        match value {
+            Some(value) => {
+                self.values.insert(key.to_owned(), (value.to_owned(), version.into()));
+            }
+            None => {
+                self.deletes.insert(key.to_owned(), version.into());
+            }
+        }
+        true
+    }
+
+    /// Applies all changes of an update.
+    pub fn apply_update(&mut self, update: &Update) {
+        for change in &update.changes {
+            self.apply(&change.key, change.value.as_deref(), update.version);
+        }
+    }
+
+    /// What `key` shows.
+    pub fn read(&self, key: &str) -> Shown<'_> {
+        match self.values.get(key) {
+            Some((value, version)) => Shown::Value(value, (*version).into()),
+            None if self.deletes.is_empty() => Shown::Nothing(None),
+            None => Shown::Nothing(self.deletes.get(key).map(|&version| version.into())),
+        }
+    }
+
+    /// How many keys have a value.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Every key that has a value, with the value and its version, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, Version)> {
+        self.values
+            .iter()
+            .map(|(key, (value, version))| (key.as_str(), value.as_str(), Version::from(*version)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(timestamp: u64) -> Version {
+        Version { timestamp, server: 1 }
+    }
+
+    /// Laws over a small domain: any order of the same writes and deletes ends in the same store.
+    #[test]
+    fn the_order_of_arrival_does_not_matter() {
+        let writes = [(Some("a"), v(1)), (None, v(2)), (Some("b"), v(3)), (None, v(4))];
+        let mut orders = vec![vec![]];
+        for length in 0..writes.len() {
+            orders = orders
+                .into_iter()
+                .flat_map(|order: Vec<usize>| {
+                    let rest = (0..writes.len()).filter(|i| !order.contains(i)).collect::<Vec<_>>();
+                    rest.into_iter().map(move |i| [order.clone(), vec![i]].concat())
+                })
+                .collect();
+            assert!(orders.iter().all(|order| order.len() == length + 1));
+        }
+        for used in 1..=writes.len() {
+            for order in &orders {
+                let mut store = Store::default();
+                let order = order.iter().filter(|&&i| i < used);
+                order.for_each(|&i| drop(store.apply("k", writes[i].0, writes[i].1)));
+                let (value, version) = writes[used - 1];
+                let shown =
+                    value.map_or(Shown::Nothing(Some(version)), |t| Shown::Value(t, version));
+                assert_eq!(store.read("k"), shown);
+                assert_eq!(store.len(), usize::from(value.is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_lost_did_not_become_visible() {
+        let mut store = Store::default();
+        assert!(store.apply("k", Some("new"), v(5)));
+        assert!(!store.apply("k", Some("old"), v(4)));
+        assert!(!store.apply("k", Some("new"), v(5)), "a duplicate");
+        assert!(store.apply("k", None, v(6)) && !store.apply("k", Some("late"), v(5)));
+    }
+}

@@ -1,0 +1,120 @@
+//! A version: the name of one write, given once, by the server that accepted it.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of one write: `(timestamp, server)`.
+///
+/// Versions are ordered as tuples. That order is last-writer-wins: of two writes to one key the
+/// higher version stays, on every replica alike. It extends causal order, because a Lamport
+/// timestamp grows along it (Lamport 1978), so the winner is never a write that the loser follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// Lamport time: microseconds since 1970 with the physical clock, 1, 2, 3 with the logical one.
+    pub timestamp: u64,
+    /// The origin: the server that accepted the write.
+    pub server: u32,
+}
+
+impl From<(u64, u32)> for Version {
+    fn from((timestamp, server): (u64, u32)) -> Self {
+        Self { timestamp, server }
+    }
+}
+
+impl From<Version> for (u64, u32) {
+    fn from(version: Version) -> Self {
+        (version.timestamp, version.server)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}, {})", self.timestamp, self.server)
+    }
+}
+
+/// A text that should have been a version, and is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionError(pub(crate) String);
+
+impl fmt::Display for VersionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' is not a version; write it as (timestamp, server)", self.0)
+    }
+}
+
+impl std::error::Error for VersionError {}
+
+impl FromStr for Version {
+    type Err = VersionError;
+
+    fn from_str(text: &str) -> Result<Self, VersionError> {
+        match Self::parse_prefix(text.trim()) {
+            Some((version, "")) => Ok(version),
+            _ => Err(VersionError(text.to_owned())),
+        }
+    }
+}
+
+impl Version {
+    /// Reads every version of `text`; they stand behind one another with or without space between.
+    ///
+    /// # Errors
+    /// The rest of the text from the first place that is not a version.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, VersionError> {
+        let mut versions = Vec::new();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let (version, behind) =
+                Self::parse_prefix(rest).ok_or_else(|| VersionError(rest.to_owned()))?;
+            versions.push(version);
+            rest = behind.trim_start();
+        }
+        Ok(versions)
+    }
+
+    /// Reads one version at the start of `text` and gives what stands behind it.
+    pub(crate) fn parse_prefix(text: &str) -> Option<(Self, &str)> {
+        let (inside, rest) = text.strip_prefix('(')?.split_once(')')?;
+        let (timestamp, server) = inside.split_once(',')?;
+        let version = Self { timestamp: number(timestamp.trim())?, server: number(server.trim())? };
+        Some((version, rest))
+    }
+}
+
+/// A decimal number with digits only: `str::parse` would also take a sign.
+fn number<T: FromStr>(digits: &str) -> Option<T> {
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_nothing_else() {
+        let version = Version::from((1_731_624_815_000_000, 1));
+        assert_eq!(version.to_string(), "(1731624815000000, 1)");
+        assert_eq!(version.to_string().parse(), Ok(version));
+        assert_eq!("(7,2)".parse(), Ok(Version::from((7, 2))));
+        for bad in ["", "7", "(7)", "(7, 2", "(-7, 2)", "(+7, 2)", "(7, 4294967296)", "(7, 2) x"] {
+            assert!(bad.parse::<Version>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reads_several_with_or_without_space() {
+        let two = vec![Version::from((7, 2)), Version::from((9, 1))];
+        assert_eq!(Version::parse_all(" (7, 2) (9,1) "), Ok(two.clone()));
+        assert_eq!(Version::parse_all("(7,2)(9, 1)"), Ok(two));
+        assert_eq!(Version::parse_all(""), Ok(vec![]));
+        assert!(Version::parse_all("(7, 2) nine").is_err());
+    }
+
+    #[test]
+    fn timestamp_decides_before_server() {
+        assert!(Version::from((2, 1)) > Version::from((1, 9)));
+        assert!(Version::from((2, 2)) > Version::from((2, 1)));
+    }
+}

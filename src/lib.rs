@@ -1,0 +1,2 @@
+//! causal-kv.
+pub mod core;

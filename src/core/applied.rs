@@ -91,9 +91,9 @@ impl Applied {
         self.chains.values().map(Vec::len).sum()
     }
 
-    /// Whether any update of `server` has been applied.
-    pub fn knows(&self, server: u32) -> bool {
-        self.chains.contains_key(&server)
+    /// The servers of which any update has been applied.
+    pub fn servers(&self) -> Vec<u32> {
+        self.chains.keys().copied().collect()
     }
 }
 

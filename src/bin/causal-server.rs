@@ -1,0 +1,206 @@
+//! `causal-server`: one replica.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::process::ExitCode;
+
+use causal_kv::arguments::{self, Arguments, Wrong};
+use causal_kv::server::{Delay, Options, Server};
+
+const HELP: &str = "\
+One replica of a causally consistent, replicated key-value store.
+
+Usage: causal-server --id N --port P [--peers A,B] [OPTIONS]
+Without --id and --port it asks for them.
+
+  --id N               server id, unique in the cluster
+  --port P             port to listen on; 0: any free one, told in the 'listening' line
+  --host H             address to listen on (127.0.0.1)
+  --peers A,B          other servers, as port or host:port; one live one is enough
+  --advertise H:P      the address told to peers, if not the listening one
+  --no-discovery       dial only --peers, and tell nobody whom this server knows
+  --name NAME          a label for people, such as West
+  --clock KIND         physical (microseconds, the default) or logical (1, 2, 3)
+  --order RULE         the delivery rule: causal
+  --delay TO=MS        hold updates to server TO for MS milliseconds, in order; repeatable
+  --delay TO:KEY=MS    only those of KEY; the others overtake them
+  --lab                allow DELAY, CUT and HEAL over the wire
+  --password-file F    clients and peers must know the first line of F
+  --no-password        listen beyond this machine without a password
+  --max-connections N  how many clients at a time (10000)
+  --quiet              log warnings and errors only; RUST_LOG overrides
+  --log-time           put the time before each log line
+  --help, --version";
+
+struct Settings {
+    options: Options,
+    host: String,
+    port: u16,
+    open: bool,
+    quiet: bool,
+    log_time: bool,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    if words.iter().any(|word| word == "--version") {
+        println!("causal-server {}", env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    let settings = match settings(Arguments::new(words.into_iter())) {
+        Ok(settings) => settings,
+        Err(wrong) => {
+            eprintln!("causal-server: {wrong}");
+            return ExitCode::from(2);
+        }
+    };
+    start_log(&settings);
+    match serve(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("causal-server: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(settings: Settings) -> Result<(), String> {
+    let Settings { options, host, port, .. } = settings;
+    let listener = TcpListener::bind((host.as_str(), port)).map_err(|error| {
+        format!("cannot listen on {host}:{port}: {error}; is another server running there?")
+    })?;
+    Server::start(listener, options).map_err(|error| error.to_string())?.wait()
+}
+
+fn settings(mut line: Arguments) -> Result<Settings, Wrong> {
+    let mut id: Option<u32> = None;
+    let mut port: Option<u16> = None;
+    let mut settings = Settings {
+        options: Options::new(0),
+        host: "127.0.0.1".to_owned(),
+        port: 0,
+        open: false,
+        quiet: false,
+        log_time: false,
+    };
+    while let Some(flag) = line.next_flag()? {
+        match flag.as_str() {
+            "--id" => id = Some(line.parsed("--id")?),
+            "--port" => port = Some(line.parsed("--port")?),
+            "--host" => settings.host = line.value("--host")?,
+            "--no-password" => settings.open = true,
+            "--quiet" => settings.quiet = true,
+            "--log-time" => settings.log_time = true,
+            other => option(&mut settings.options, other, &mut line)?,
+        }
+    }
+    match (id, port) {
+        (Some(id), Some(port)) => (settings.options.id, settings.port) = (id, port),
+        (None, None) => ask(&mut settings)?,
+        (None, _) => return Err("--id is missing; give every server a number of its own".into()),
+        (_, None) => return Err("--port is missing; 0 takes any free one".into()),
+    }
+    let exposed = !is_loopback(&settings.host)?;
+    if exposed && settings.options.password.is_none() && !settings.open {
+        return Err(format!(
+            "--host {} can be reached from other machines; use --password-file F, or \
+             --no-password if that is what you want",
+            settings.host
+        ));
+    }
+    Ok(settings)
+}
+
+fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(), Wrong> {
+    match flag {
+        "--peers" => options.peers = arguments::addresses(&line.value(flag)?)?,
+        "--advertise" => options.advertise = Some(arguments::address(&line.value(flag)?)?),
+        "--no-discovery" => options.discovery = false,
+        "--name" => options.name = label(&line.value(flag)?)?,
+        "--clock" => options.clock = line.parsed(flag)?,
+        "--order" => match line.value(flag)?.as_str() {
+            "causal" => {}
+            other => return Err(format!("--order cannot be '{other}': this version has causal")),
+        },
+        "--delay" => options.delays.push(delay(&line.value(flag)?)?),
+        "--lab" => options.lab = true,
+        "--password-file" => options.password = Some(arguments::password(&line.value(flag)?)?),
+        "--max-connections" => options.connections_max = line.parsed(flag)?,
+        _ => return Err(format!("'{flag}' is not an option; see --help")),
+    }
+    Ok(())
+}
+
+fn label(name: &str) -> Result<String, Wrong> {
+    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!("--name cannot be '{}': use one word", name.escape_debug()));
+    }
+    Ok(name.to_owned())
+}
+
+/// `TO=MS` or `TO:KEY=MS`.
+fn delay(text: &str) -> Result<Delay, Wrong> {
+    let wrong = || format!("--delay cannot be '{text}': write TO=MS or TO:KEY=MS");
+    let (to, delay_ms) = text.rsplit_once('=').ok_or_else(wrong)?;
+    let (server, key) = match to.split_once(':') {
+        Some((server, key)) => (server, Some(key.to_owned())),
+        None => (to, None),
+    };
+    let server = server.parse().map_err(|_| wrong())?;
+    Ok(Delay { server, key, delay_ms: delay_ms.parse().map_err(|_| wrong())? })
+}
+
+fn is_loopback(host: &str) -> Result<bool, Wrong> {
+    let wrong = |error| format!("--host cannot be '{host}': {error}");
+    let mut addresses = (host, 0).to_socket_addrs().map_err(wrong)?;
+    Ok(addresses.all(|address| match address.ip() {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback(),
+    }))
+}
+
+/// Asks as the original did.
+fn ask(settings: &mut Settings) -> Result<(), Wrong> {
+    let answer = |question: &str| -> Result<String, Wrong> {
+        print!("{question}");
+        let mut answer = String::new();
+        let read = io::stdout().flush().and_then(|()| io::stdin().read_line(&mut answer));
+        match read {
+            Ok(0) => Err("--id and --port are missing, and nobody answers; see --help".to_owned()),
+            Ok(_) => Ok(answer.trim().to_owned()),
+            Err(error) => Err(format!("cannot ask: {error}")),
+        }
+    };
+    let number = |text: String, what: &str| format!("'{text}' is not a {what}");
+    let port = answer("Server port: ")?;
+    settings.port = port.parse().map_err(|_| number(port, "port"))?;
+    let id = answer("Server ID: ")?;
+    settings.options.id = id.parse().map_err(|_| number(id, "server id"))?;
+    let peers = answer("Enter other servers' ports: ")?;
+    settings.options.peers.extend(arguments::addresses(&peers)?);
+    Ok(())
+}
+
+fn start_log(settings: &Settings) {
+    let level = if settings.quiet { log::LevelFilter::Warn } else { log::LevelFilter::Info };
+    let mut builder = env_logger::Builder::new();
+    // The 'listening' line is printed all the same: scripts wait for it.
+    builder.filter_level(level).filter_module("listening", log::LevelFilter::Info);
+    if let Ok(filters) = std::env::var("RUST_LOG") {
+        builder.parse_filters(&filters);
+    }
+    let log_time = settings.log_time;
+    builder.format(move |out, record| {
+        if log_time {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let since = since.unwrap_or_default();
+            write!(out, "{}.{:06} ", since.as_secs(), since.subsec_micros())?;
+        }
+        writeln!(out, "{}", record.args())
+    });
+    builder.init();
+}

@@ -1,0 +1,321 @@
+//! The log: every applied update, in the order in which it was applied, which is a causal order.
+//!
+//! Whoever needs updates reads the log with a cursor of its own: the links to peers, the pushes to
+//! joined clients. Nothing is taken out, so nothing is lost when a reader breaks off; a slow reader
+//! falls behind alone. The apply thread is the only writer. It holds the log's lock to copy its
+//! batch in; readers hold it to copy some of it out. Nobody holds it while waiting for a network.
+//!
+//! The tail that is kept is bounded in bytes. A cursor that falls off it gets [`FellBehind`].
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::core::{Applied, Version};
+
+/// How much of the log is kept in memory, in bytes.
+pub const TAIL_BYTES_MAX: usize = 256 << 20;
+
+const SEGMENT_BYTES: usize = 1 << 20;
+
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    timestamp: u64,
+    predecessor: u64,
+    server: u32,
+    /// Where its frame ends in the segment's bytes. It begins where the one before it ends.
+    end: u32,
+    appended_ms: u32,
+}
+
+/// Updates on their way into the log: encoded frames, back to back.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The frames. Encode one here, then call [`Batch::seal`].
+    pub frames: Vec<u8>,
+    records: Vec<Record>,
+    /// Changes that lost to a higher version: the record's place in the batch, the change's in it.
+    hidden: Vec<(usize, u32)>,
+}
+
+impl Batch {
+    /// The frame at the end of `frames` is complete: it is the update `version`. `hidden` are the
+    /// places of the changes in it that did not become visible.
+    pub fn seal(&mut self, version: Version, predecessor: u64, hidden: &[u32]) {
+        let place = self.records.len();
+        self.hidden.extend(hidden.iter().map(|&change| (place, change)));
+        let end = u32::try_from(self.frames.len()).expect("a batch is far below 4 GiB");
+        let Version { timestamp, server } = version;
+        self.records.push(Record { timestamp, predecessor, server, end, appended_ms: 0 });
+    }
+
+    /// How many updates it has.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether it has no update.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Segment {
+    /// The sequence number of its first record.
+    first: u64,
+    frames: Vec<u8>,
+    records: Vec<Record>,
+    /// Changes that did not become visible: sequence number, place of the change.
+    hidden: Vec<(u64, u32)>,
+}
+
+impl Segment {
+    fn bytes(&self) -> usize {
+        self.frames.len() + self.records.len() * size_of::<Record>()
+    }
+}
+
+/// An update in the log, as a reader sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its place in the log, counted from 0 at the server's start.
+    pub sequence: u64,
+    /// Its version.
+    pub version: Version,
+    /// Its predecessor in its chain; 0 for none.
+    pub predecessor: u64,
+    /// When it was appended, in milliseconds since the log began (it wraps after 49 days).
+    pub appended_ms: u32,
+    /// The update as a frame of the link protocol.
+    pub frame: &'a [u8],
+    hidden: &'a [(u64, u32)],
+}
+
+impl Entry<'_> {
+    /// The places of its changes that did not become visible here.
+    pub fn hidden(&self) -> impl Iterator<Item = u32> {
+        self.hidden.iter().filter(|&&(at, _)| at == self.sequence).map(|&(_, change)| change)
+    }
+}
+
+/// The cursor's place in the log is no longer kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FellBehind;
+
+#[derive(Debug)]
+struct Tail {
+    segments: VecDeque<Segment>,
+    /// The sequence number that the next record gets.
+    next: u64,
+    bytes: usize,
+    /// All that was in the log and is no longer kept (rule R6).
+    base: Applied,
+}
+
+/// The log's tail in memory.
+#[derive(Debug)]
+pub struct Log {
+    tail: Mutex<Tail>,
+    grown: Condvar,
+    began: Instant,
+    bytes_max: usize,
+}
+
+impl Log {
+    /// An empty log that keeps at least the newest `bytes_max` bytes, give or take a segment of
+    /// 1 MiB.
+    pub fn new(bytes_max: usize) -> Self {
+        let segments = VecDeque::from([Segment::default()]);
+        let tail = Tail { segments, next: 0, bytes: 0, base: Applied::default() };
+        Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now(), bytes_max }
+    }
+
+    /// Milliseconds since the log began.
+    pub fn now_ms(&self) -> u32 {
+        // Wraps after 49 days, as `Entry::appended_ms` does.
+        (self.began.elapsed().as_millis() & u128::from(u32::MAX)) as u32
+    }
+
+    /// Appends a batch, empties it, and wakes whoever waits. Gives the first one's place.
+    pub fn append(&self, batch: &mut Batch) -> u64 {
+        let appended_ms = self.now_ms();
+        let mut tail = self.tail.lock();
+        let first = tail.next;
+        let mut start = 0;
+        for (place, record) in batch.records.iter().enumerate() {
+            let end = record.end as usize;
+            let frame = &batch.frames[start..end];
+            start = end;
+            let segment = tail.room_for(frame.len(), self.bytes_max);
+            segment.frames.extend_from_slice(frame);
+            let end = u32::try_from(segment.frames.len()).expect("a segment is far below 4 GiB");
+            segment.records.push(Record { end, appended_ms, ..*record });
+            let hidden = batch.hidden.iter().filter(|&&(at, _)| at == place);
+            let sequence = first + place as u64;
+            segment.hidden.extend(hidden.map(|&(_, change)| (sequence, change)));
+            tail.bytes += frame.len() + size_of::<Record>();
+            tail.next += 1;
+        }
+        drop(tail);
+        self.grown.notify_all();
+        batch.frames.clear();
+        batch.records.clear();
+        batch.hidden.clear();
+        first
+    }
+
+    /// The place that the next update will get.
+    pub fn end(&self) -> u64 {
+        self.tail.lock().next
+    }
+
+    /// The place of the oldest update that is kept.
+    pub fn start(&self) -> u64 {
+        self.tail.lock().segments[0].first
+    }
+
+    /// All that was trimmed from the log.
+    pub fn base(&self) -> Applied {
+        self.tail.lock().base.clone()
+    }
+
+    /// How many bytes the tail takes.
+    pub fn bytes(&self) -> usize {
+        self.tail.lock().bytes
+    }
+
+    /// Shows `visit` every update from `cursor` on, until it breaks off; gives the place of the one
+    /// that it broke off at, or the end. `visit` runs under the log's lock: it copies and leaves.
+    ///
+    /// # Errors
+    /// [`FellBehind`] if the log has been trimmed beyond `cursor`.
+    pub fn read(
+        &self,
+        cursor: u64,
+        mut visit: impl FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<u64, FellBehind> {
+        let tail = self.tail.lock();
+        if cursor < tail.segments[0].first {
+            return Err(FellBehind);
+        }
+        let from = tail.segments.partition_point(|segment| segment.first <= cursor) - 1;
+        for segment in tail.segments.range(from..) {
+            let skipped = usize::try_from(cursor.saturating_sub(segment.first)).unwrap_or(0);
+            for (place, record) in segment.records.iter().enumerate().skip(skipped) {
+                let start = place.checked_sub(1).map_or(0, |p| segment.records[p].end as usize);
+                let sequence = segment.first + place as u64;
+                let entry = Entry {
+                    sequence,
+                    version: Version { timestamp: record.timestamp, server: record.server },
+                    predecessor: record.predecessor,
+                    appended_ms: record.appended_ms,
+                    frame: &segment.frames[start..record.end as usize],
+                    hidden: &segment.hidden,
+                };
+                if visit(entry).is_break() {
+                    return Ok(sequence);
+                }
+            }
+        }
+        Ok(tail.next)
+    }
+
+    /// Waits until there is something at `cursor`, somebody calls [`wake`](Self::wake), or
+    /// `deadline` has come.
+    pub fn wait(&self, cursor: u64, deadline: Instant) {
+        let mut tail = self.tail.lock();
+        if tail.next <= cursor {
+            self.grown.wait_until(&mut tail, deadline);
+        }
+    }
+
+    /// Wakes everybody who waits. The lock is taken, so that nobody who is about to wait misses it.
+    pub fn wake(&self) {
+        drop(self.tail.lock());
+        self.grown.notify_all();
+    }
+}
+
+impl Tail {
+    /// The segment that the next frame goes to. Old segments are trimmed and used again.
+    fn room_for(&mut self, bytes: usize, bytes_max: usize) -> &mut Segment {
+        let newest = self.segments.back().expect("there is always a segment");
+        let full = newest.bytes() + bytes > SEGMENT_BYTES && !newest.records.is_empty();
+        if full {
+            let mut spare = Segment::default();
+            while self.bytes > bytes_max && self.segments.len() > 1 {
+                spare = self.trim();
+            }
+            spare.first = self.next;
+            self.segments.push_back(spare);
+        }
+        self.segments.back_mut().expect("there is always a segment")
+    }
+
+    fn trim(&mut self) -> Segment {
+        let mut oldest = self.segments.pop_front().expect("there are two");
+        self.bytes -= oldest.bytes();
+        for record in &oldest.records {
+            let version = Version { timestamp: record.timestamp, server: record.server };
+            self.base.advance(version, record.predecessor);
+        }
+        oldest.frames.clear();
+        oldest.records.clear();
+        oldest.hidden.clear();
+        oldest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[u32]) {
+        let mut batch = Batch::default();
+        for timestamp in timestamps {
+            batch.frames.extend_from_slice(timestamp.to_string().as_bytes());
+            batch.seal(Version { timestamp, server: 1 }, timestamp - 1, hidden);
+        }
+        log.append(&mut batch);
+        assert!(batch.is_empty());
+    }
+
+    fn texts(log: &Log, cursor: u64) -> Result<Vec<String>, FellBehind> {
+        let mut texts = Vec::new();
+        log.read(cursor, |entry| {
+            texts.push(String::from_utf8_lossy(entry.frame).into_owned());
+            ControlFlow::Continue(())
+        })?;
+        Ok(texts)
+    }
+
+    #[test]
+    fn a_reader_sees_all_from_its_cursor_on() {
+        let log = Log::new(TAIL_BYTES_MAX);
+        append(&log, 1..4, &[]);
+        append(&log, 4..5, &[2]);
+        assert_eq!(texts(&log, 0).expect("kept"), ["1", "2", "3", "4"]);
+        assert_eq!(texts(&log, 3).expect("kept"), ["4"]);
+        assert_eq!(log.read(1, |_| ControlFlow::Break(())), Ok(1));
+        let mut hidden = Vec::new();
+        let end = log.read(0, |entry| {
+            hidden.extend(entry.hidden().map(|change| (entry.sequence, change)));
+            ControlFlow::Continue(())
+        });
+        assert_eq!((end, hidden), (Ok(4), vec![(3, 2)]));
+    }
+
+    #[test]
+    fn the_tail_is_bounded_and_remembers_what_it_dropped() {
+        let log = Log::new(4 * SEGMENT_BYTES);
+        append(&log, 1..200_000, &[]);
+        assert!(log.bytes() < 7 * SEGMENT_BYTES, "{}", log.bytes());
+        assert_eq!(texts(&log, 0), Err(FellBehind));
+        let start = log.start();
+        assert_eq!(log.base().latest(1), Some(Version { timestamp: start, server: 1 }));
+        assert_eq!(texts(&log, start).expect("kept").len() as u64, log.end() - start);
+    }
+}

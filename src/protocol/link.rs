@@ -1,0 +1,336 @@
+//! What peers tell each other.
+//!
+//! A link is one TCP connection used both ways. All frames are RESP arrays of bulk strings, so
+//! `nc` and `tcpdump` show a link as text. The side that dialled speaks first:
+//!
+//! ```text
+//! AUTH default <password>              only if there is a password; answered +OK
+//! PEER 1 id 3 life 1731624815000000 address 127.0.0.1:60003 name East order causal
+//!        kind physical <status>        answered by the same from the other side, or by an error
+//! ```
+//!
+//! `1` is the version of this protocol. `life` tells one start of a server from the next. Behind
+//! it, names and values come in turn; a name that is not known is passed over. A status is
+//!
+//! ```text
+//! clock 1731624815000007               the sender's Lamport clock
+//! above 1731624815000000               all writes of this life are above it; `-`: may not write yet
+//! applied (10, 1)..(20, 1) (7, 2)..(7, 2)   what it has applied, chain by chain (rule R1)
+//! links 1:1731624814000000 2:17316...  its live links: server and life
+//! server 2 17316... 127.0.0.1:60002 Central   a server it knows: id, life, address, name; repeated
+//! ```
+//!
+//! From then on both sides send, in any order:
+//!
+//! ```text
+//! (20, 1) 4 told (7, 2) (9, 3) | key | value | key | value ...
+//! ```
+//!
+//! an *update*: one bulk string with its version; the timestamp's distance from its predecessor in
+//! its chain, 0 for the first of a chain; `told` if a person asked for it; and its dependencies.
+//! Then its keys and values; a null value deletes. No other frame begins with a parenthesis.
+//!
+//! ```text
+//! ACK (20, 1)       I have applied your updates up to this one.
+//! STATUS <status>   at least once a second, and whenever the links change. It is the heartbeat.
+//! AGAIN             I had no room for what I held back. Send again whatever I have not applied.
+//! ```
+//!
+//! Nothing is lost with a link: each side resumes from what the other says it has *applied*.
+//!
+//! The errors that end a link begin with a word that programs can tell apart: `-SELF` (that is me),
+//! `-LINKED id` (there is a link between us already), `-DUPLICATE` (a live server has that id),
+//! `-CUT` (the link is cut by `CUT`), `-ERR` (all else: order, clock, protocol).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::core::{Applied, Change, Update, Version};
+
+use super::encode::{array_into, bulk_into, decimal_into, header_into};
+use super::resp::{Argument, Decoder, FramingError};
+
+/// The version of the link protocol.
+pub const LINK_PROTOCOL: &str = "1";
+
+/// A server, as others know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its id.
+    pub id: u32,
+    /// Its newest life that is known.
+    pub life: u64,
+    /// Where it can be dialled.
+    pub address: String,
+    /// Its label; may be empty.
+    pub name: String,
+}
+
+/// What a server says of itself again and again (rule R5).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Its Lamport clock.
+    pub clock: u64,
+    /// All writes of its life are above this timestamp; `None` while it may not write.
+    pub above: Option<u64>,
+    /// What it has applied.
+    pub applied: Applied,
+    /// Its live links: server and life.
+    pub links: BTreeMap<u32, u64>,
+    /// The servers it knows, itself not among them.
+    pub servers: Vec<Known>,
+}
+
+/// The first thing that a peer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Who it is.
+    pub who: Known,
+    /// Its delivery rule.
+    pub order: String,
+    /// Its kind of clock.
+    pub clock_kind: String,
+    /// Its status.
+    pub status: Status,
+}
+
+/// A frame of an established link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A replicated write.
+    Update(Update),
+    /// The sender has applied the receiver's updates up to this version.
+    Ack(Version),
+    /// The heartbeat.
+    Status(Status),
+    /// Send again what is not applied.
+    Again,
+}
+
+/// Appends an update as a frame; `meta` is scratch space that its caller keeps.
+pub fn update_into<'a>(
+    out: &mut Vec<u8>,
+    meta: &mut Vec<u8>,
+    head: Head<'_>,
+    changes: impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)>,
+) {
+    let Head { version, predecessor, told, dependencies } = head;
+    meta.clear();
+    version_into(meta, version);
+    meta.push(b' ');
+    let distance = if predecessor == 0 { 0 } else { version.timestamp - predecessor };
+    decimal_into(meta, distance);
+    if told {
+        meta.extend_from_slice(b" told");
+    }
+    for &dependency in dependencies {
+        meta.push(b' ');
+        version_into(meta, dependency);
+    }
+    header_into(out, b'*', 1 + 2 * changes.len());
+    bulk_into(out, meta);
+    for (key, value) in changes {
+        bulk_into(out, key.as_bytes());
+        match value {
+            Some(value) => bulk_into(out, value.as_bytes()),
+            None => out.extend_from_slice(b"$-1\r\n"),
+        }
+    }
+}
+
+/// What an update says of itself besides its changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// Its version.
+    pub version: Version,
+    /// Its predecessor in its chain; 0 for none.
+    pub predecessor: u64,
+    /// Whether a person asked for it.
+    pub told: bool,
+    /// What must be applied before it.
+    pub dependencies: &'a [Version],
+}
+
+fn version_into(out: &mut Vec<u8>, version: Version) {
+    out.push(b'(');
+    decimal_into(out, version.timestamp);
+    out.extend_from_slice(b", ");
+    decimal_into(out, u64::from(version.server));
+    out.push(b')');
+}
+
+impl Status {
+    fn fields(&self) -> Vec<String> {
+        let above = self.above.map_or_else(|| "-".to_owned(), |above| above.to_string());
+        let mut links = String::new();
+        for (id, life) in &self.links {
+            let space = if links.is_empty() { "" } else { " " };
+            let _ = write!(links, "{space}{id}:{life}");
+        }
+        let (clock, applied) = (self.clock.to_string(), self.applied.to_string());
+        let pairs = [("clock", clock), ("above", above), ("applied", applied), ("links", links)];
+        let mut fields: Vec<String> =
+            pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        for Known { id, life, address, name } in &self.servers {
+            fields.extend(["server".to_owned(), format!("{id} {life} {address} {name}")]);
+        }
+        fields
+    }
+
+    /// Appends it as a `STATUS` frame.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        let mut frame = vec!["STATUS".to_owned()];
+        frame.extend(self.fields());
+        array_into(out, &frame);
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Option<()> {
+        match name {
+            "clock" => self.clock = value.parse().ok()?,
+            "above" if value == "-" => self.above = None,
+            "above" => self.above = Some(value.parse().ok()?),
+            "applied" => self.applied = value.parse().ok()?,
+            "links" => {
+                let pairs = value.split_whitespace().map(|pair| {
+                    let (id, life) = pair.split_once(':')?;
+                    Some((id.parse().ok()?, life.parse().ok()?))
+                });
+                self.links = pairs.collect::<Option<_>>()?;
+            }
+            "server" => {
+                let mut words = value.splitn(4, ' ');
+                self.servers.push(Known {
+                    id: words.next()?.parse().ok()?,
+                    life: words.next()?.parse().ok()?,
+                    address: words.next()?.to_owned(),
+                    name: words.next().unwrap_or_default().to_owned(),
+                });
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+impl Hello {
+    /// Appends it as a `PEER` frame.
+    pub fn encode_into(&self, out: &mut Vec<u8>) {
+        let Known { id, life, address, name } = &self.who;
+        let (id, life) = (id.to_string(), life.to_string());
+        let pairs = [
+            ("id", &id),
+            ("life", &life),
+            ("address", address),
+            ("name", name),
+            ("order", &self.order),
+            ("kind", &self.clock_kind),
+        ];
+        let mut frame = vec!["PEER".to_owned(), LINK_PROTOCOL.to_owned()];
+        frame.extend(pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value.clone()]));
+        frame.extend(self.status.fields());
+        array_into(out, &frame);
+    }
+
+    /// Reads the `PEER` frame that `decoder` has found.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
+        if decoder.len() < 2 || text(decoder, 1)? != LINK_PROTOCOL {
+            return Err(FramingError(format!(
+                "this server speaks version {LINK_PROTOCOL} of the link protocol"
+            )));
+        }
+        let who = Known { id: 0, life: 0, address: String::new(), name: String::new() };
+        let (order, clock_kind) = (String::new(), String::new());
+        let mut hello = Self { who, order, clock_kind, status: Status::default() };
+        fields(decoder, 2, |name, value| {
+            match name {
+                "id" => hello.who.id = value.parse().ok()?,
+                "life" => hello.who.life = value.parse().ok()?,
+                "address" => value.clone_into(&mut hello.who.address),
+                "name" => value.clone_into(&mut hello.who.name),
+                "order" => value.clone_into(&mut hello.order),
+                "kind" => value.clone_into(&mut hello.clock_kind),
+                _ => hello.status.take(name, value)?,
+            }
+            Some(())
+        })?;
+        Ok(hello)
+    }
+}
+
+impl Frame {
+    /// Reads the frame that `decoder` has found.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
+        let head = text(decoder, 0)?;
+        match head {
+            _ if head.starts_with('(') => update(decoder, head).map(Self::Update),
+            "ACK" if decoder.len() == 2 => {
+                let version = text(decoder, 1)?.parse();
+                version.map(Self::Ack).map_err(|error| FramingError(format!("{error}")))
+            }
+            "STATUS" => {
+                let mut status = Status::default();
+                fields(decoder, 1, |name, value| status.take(name, value))?;
+                Ok(Self::Status(status))
+            }
+            "AGAIN" => Ok(Self::Again),
+            _ => Err(FramingError(format!("'{}' is not a link's frame", head.escape_debug()))),
+        }
+    }
+}
+
+fn update(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
+    let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
+    let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
+    let rest = rest.trim_start();
+    let (distance, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (told, rest) = rest.strip_prefix("told").map_or((false, rest), |rest| (true, rest));
+    let distance: u64 = distance.parse().map_err(|_| wrong())?;
+    let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
+    let dependencies = Version::parse_all(rest).map_err(|_| wrong())?;
+    if decoder.len() < 3 || decoder.len() % 2 == 0 {
+        return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
+    }
+    let mut changes = Vec::with_capacity(decoder.len() / 2);
+    for index in (1..decoder.len()).step_by(2) {
+        let value = match decoder.argument_at(index + 1) {
+            Argument::Null => None,
+            _ => Some(text(decoder, index + 1)?.to_owned()),
+        };
+        changes.push(Change { key: text(decoder, index)?.to_owned(), value });
+    }
+    let predecessor = if distance == 0 { 0 } else { predecessor };
+    Ok(Update { version, predecessor, dependencies, told, changes })
+}
+
+fn fields(
+    decoder: &Decoder,
+    first: usize,
+    mut take: impl FnMut(&str, &str) -> Option<()>,
+) -> Result<(), FramingError> {
+    for index in (first..decoder.len().saturating_sub(1)).step_by(2) {
+        let (name, value) = (text(decoder, index)?, text(decoder, index + 1)?);
+        if take(name, value).is_none() {
+            let value = value.chars().take(64).collect::<String>();
+            return Err(FramingError(format!(
+                "'{}' cannot be '{}'",
+                name.escape_debug(),
+                value.escape_debug()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn text(decoder: &Decoder, index: usize) -> Result<&str, FramingError> {
+    let bytes = match decoder.argument_at(index) {
+        Argument::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+        Argument::Null | Argument::TooLong(_) => None,
+    };
+    bytes.ok_or_else(|| FramingError(format!("field {index} is not text")))
+}

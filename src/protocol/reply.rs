@@ -1,0 +1,116 @@
+//! Reading replies: RESP2 and RESP3 values, as a client gets them.
+
+use super::resp::FramingError;
+
+/// A reply, or a push.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// `+text`
+    Line(String),
+    /// `-text`
+    Error(String),
+    /// `:number`
+    Integer(i64),
+    /// A bulk string.
+    Bulk(String),
+    /// The null of RESP2 or RESP3.
+    Null,
+    /// An array, or a map of RESP3 as keys and values in turn.
+    Array(Vec<Reply>),
+    /// A `>` frame of RESP3.
+    Push(Vec<Reply>),
+}
+
+/// How deep arrays may be nested.
+const DEPTH_MAX: usize = 8;
+
+impl Reply {
+    /// Reads one reply from the start of `input`; gives it and how many bytes it took, or `None`
+    /// if it is not all there yet.
+    ///
+    /// # Errors
+    /// The bytes are not RESP, or not UTF-8.
+    pub fn decode(input: &[u8]) -> Result<Option<(Self, usize)>, FramingError> {
+        decode(input, DEPTH_MAX)
+    }
+
+    /// The text of a line, a bulk string or an error.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Line(text) | Self::Error(text) | Self::Bulk(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The texts of an array's items; an item without a text is left out.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::Array(items) | Self::Push(items) => items.iter().filter_map(Self::text).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn decode(input: &[u8], depth: usize) -> Result<Option<(Reply, usize)>, FramingError> {
+    let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return Ok(None) };
+    let line = text(&input[1..end])?;
+    let line = line.strip_suffix('\r').unwrap_or(&line);
+    let used = end + 1;
+    let reply = match input[0] {
+        b'+' => Reply::Line(line.to_owned()),
+        b'-' => Reply::Error(line.to_owned()),
+        b':' => Reply::Integer(number(line)?),
+        b'_' => Reply::Null,
+        b'$' => return bulk(input, used, number(line)?),
+        b'*' | b'%' | b'~' | b'>' => return items(input, used, number(line)?, depth),
+        other => {
+            let sign = char::from(other).escape_default();
+            return Err(FramingError(format!("'{sign}' begins no reply")));
+        }
+    };
+    Ok(Some((reply, used)))
+}
+
+fn bulk(input: &[u8], start: usize, length: i64) -> Result<Option<(Reply, usize)>, FramingError> {
+    let Ok(length) = usize::try_from(length) else { return Ok(Some((Reply::Null, start))) };
+    match input.get(start..start + length) {
+        Some(bytes) if input.len() >= start + length + 2 => {
+            Ok(Some((Reply::Bulk(text(bytes)?), start + length + 2)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn items(
+    input: &[u8],
+    start: usize,
+    count: i64,
+    depth: usize,
+) -> Result<Option<(Reply, usize)>, FramingError> {
+    let Ok(count) = usize::try_from(count) else { return Ok(Some((Reply::Null, start))) };
+    if depth == 0 {
+        return Err(FramingError("nested too deeply".to_owned()));
+    }
+    let count = if input[0] == b'%' { count.saturating_mul(2) } else { count };
+    let mut used = start;
+    let mut items = Vec::new();
+    for _ in 0..count {
+        match decode(&input[used..], depth - 1)? {
+            None => return Ok(None),
+            Some((item, more)) => {
+                items.push(item);
+                used += more;
+            }
+        }
+    }
+    let reply = if input[0] == b'>' { Reply::Push(items) } else { Reply::Array(items) };
+    Ok(Some((reply, used)))
+}
+
+fn text(bytes: &[u8]) -> Result<String, FramingError> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| FramingError("text that is not UTF-8".to_owned()))
+}
+
+fn number(digits: &str) -> Result<i64, FramingError> {
+    digits.parse().map_err(|_| FramingError(format!("'{digits}' is not a number")))
+}

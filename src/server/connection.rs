@@ -1,0 +1,197 @@
+//! Accepting connections, and serving one: read, run all that has come, answer in one write.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::protocol::link::Hello;
+use crate::protocol::resp::Decoder;
+
+use super::link_in;
+use super::push;
+use super::session::{Session, Step};
+use super::shared::{ClientInfo, Shared};
+
+/// A client that takes no replies for so long is closed.
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Replies are written at the latest when so many bytes have gathered.
+const REPLY_BYTES: usize = 1 << 20;
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Accepts connections until the server stops.
+pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut pause = Duration::from_millis(10);
+    while !shared.stopping.is_requested() {
+        match listener.accept() {
+            Ok((stream, address)) if !shared.stopping.is_requested() => {
+                pause = Duration::from_millis(10);
+                log::info!("Connection received from {address}");
+                begin(shared, stream, address);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                // Most likely there are no file descriptors left; some will come back.
+                log::warn!("Server {} cannot accept: {error}", shared.options.id);
+                thread::sleep(pause);
+                pause = (pause * 2).min(ACCEPT_PAUSE_MAX);
+            }
+        }
+    }
+}
+
+fn begin(shared: &Arc<Shared>, mut stream: TcpStream, address: SocketAddr) {
+    if shared.clients.lock().len() >= shared.options.connections_max {
+        // The buffer of a new socket takes a line without blocking.
+        let _ = stream.write_all(b"-ERR max number of clients reached\r\n");
+        return;
+    }
+    let stream = Arc::new(stream);
+    let (serving, socket) = (Arc::clone(shared), Arc::clone(&stream));
+    // Counted here, so that the limit holds however slowly the threads start.
+    let key = address.to_string();
+    let info = ClientInfo { number: 0, name: String::new(), since: Instant::now() };
+    shared.clients.lock().insert(key.clone(), info);
+    let struck_off = key.clone();
+    let started = shared.spawn("client", Some(stream), move |number| {
+        if let Some(client) = serving.clients.lock().get_mut(&key) {
+            client.number = number;
+        }
+        if let Err(error) = serve(&serving, &socket, address, number) {
+            log::debug!("Connection from {address} ended: {error}");
+        }
+        serving.clients.lock().remove(&key);
+    });
+    if !started {
+        shared.clients.lock().remove(&struck_off);
+    }
+}
+
+fn serve(
+    shared: &Arc<Shared>,
+    stream: &Arc<TcpStream>,
+    address: SocketAddr,
+    number: u64,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+    let session = Session::new(Arc::clone(shared), address.to_string(), number);
+    let session = Arc::new(Mutex::new(session));
+    let mut connection =
+        Connection { shared, stream, session: &session, decoder: Decoder::default() };
+    connection.decoder.trust(shared.options.password.is_none());
+    let ended = connection.run();
+    session.lock().closing = true;
+    shared.log.wake();
+    match ended? {
+        End::Closed => Ok(()),
+        End::Peer => become_link(shared, stream, &address.to_string(), &mut connection.decoder),
+    }
+}
+
+enum End {
+    Closed,
+    Peer,
+}
+
+struct Connection<'a> {
+    shared: &'a Arc<Shared>,
+    stream: &'a Arc<TcpStream>,
+    session: &'a Arc<Mutex<Session>>,
+    decoder: Decoder,
+}
+
+impl Connection<'_> {
+    fn run(&mut self) -> io::Result<End> {
+        loop {
+            match self.decoder.fill(&mut &**self.stream) {
+                Ok(0) => return Ok(End::Closed),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            if let Some(end) = self.run_all()? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// Runs every whole request in the buffer, then answers them in one write.
+    fn run_all(&mut self) -> io::Result<Option<End>> {
+        let mut session = self.session.lock();
+        loop {
+            let step = match self.decoder.next_request() {
+                Ok(None) => break,
+                Ok(Some(asked)) => session.request(asked, &self.decoder),
+                Err(error) => session.refuse_framing(&error),
+            };
+            match step {
+                Step::Next if session.closing || session.out.len() >= REPLY_BYTES => {
+                    session.write_out(self.stream)?;
+                }
+                Step::Next => {}
+                Step::Trust => self.decoder.trust(true),
+                Step::Join => {
+                    let (shared, stream) = (Arc::clone(self.shared), Arc::clone(self.stream));
+                    let session = Arc::clone(self.session);
+                    self.shared.spawn("push", None, move |_| push::run(&shared, &session, &stream));
+                }
+                Step::Wait(wait) => {
+                    session.write_out(self.stream)?;
+                    drop(session);
+                    let answer = wait.run(self.shared, self.stream);
+                    session = self.session.lock();
+                    session.answer(wait, answer);
+                }
+                Step::Close => {
+                    session.write_out(self.stream)?;
+                    return Ok(Some(End::Closed));
+                }
+                Step::Peer => {
+                    session.write_out(self.stream)?;
+                    return Ok(Some(End::Peer));
+                }
+            }
+            if session.closing {
+                return Ok(Some(End::Closed));
+            }
+        }
+        session.write_out(self.stream)?;
+        Ok(session.closing.then_some(End::Closed))
+    }
+}
+
+/// The other side is a peer: its connection becomes a link, and this thread its incoming half.
+fn become_link(
+    shared: &Arc<Shared>,
+    stream: &Arc<TcpStream>,
+    address: &str,
+    decoder: &mut Decoder,
+) -> io::Result<()> {
+    shared.clients.lock().remove(address);
+    let hello = Hello::decode(decoder).map_err(|error| format!("ERR {error}"));
+    let greeted = hello.and_then(|hello| {
+        let link = link_in::greet(shared, &hello, stream, false)?;
+        Ok((hello, link))
+    });
+    let mut out = Vec::new();
+    match greeted {
+        Ok((hello, link)) => {
+            link_in::own_hello(shared).encode_into(&mut out);
+            let written = (&**stream).write_all(&out);
+            if written.is_ok() {
+                decoder.expect_peer();
+                link_in::run(shared, &link, hello, decoder, None);
+            }
+            shared.mesh.unregister(&link);
+            written
+        }
+        Err(error) => {
+            crate::protocol::encode::error_into(&mut out, &error);
+            (&**stream).write_all(&out)
+        }
+    }
+}

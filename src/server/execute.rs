@@ -1,0 +1,438 @@
+//! What each command does.
+
+use std::sync::Arc;
+
+use crate::core::{Shown, Version};
+use crate::protocol::command::Command;
+use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
+use crate::protocol::resp::Asked;
+
+use super::glob;
+use super::introspection::REDIS_VERSION;
+use super::parts::PARTS;
+use super::session::{ReplyTo, Session, Step};
+use super::wait::{self, Wait};
+
+const OK: &[u8] = b"+OK\r\n";
+
+impl Session {
+    /// Runs one command.
+    pub(super) fn execute(&mut self, command: Command<'_>) -> Step {
+        use Command as C;
+        match command {
+            C::Get { key } => self.read_value(key),
+            C::Set { key, value } => self.defer(ReplyTo::Set, [(key, Some(value))].into_iter()),
+            C::Write { key, value } => self.defer(ReplyTo::Write, [(key, Some(value))].into_iter()),
+            C::MSet { pairs } => self.defer(ReplyTo::Set, last_of_each(&pairs).into_iter()),
+            C::Del { keys } => self.defer(ReplyTo::Del, keys.into_iter().map(|key| (key, None))),
+            C::Ping { text: Some(text) } | C::Echo { text } => {
+                bulk_into(&mut self.out, text.as_bytes());
+            }
+            C::Ping { text: None } => self.out.extend_from_slice(b"+PONG\r\n"),
+            other => {
+                // The rest looks at what this session's own writes have done.
+                self.flush();
+                return self.execute_settled(other);
+            }
+        }
+        Step::Next
+    }
+
+    fn execute_settled(&mut self, command: Command<'_>) -> Step {
+        use Command as C;
+        match command {
+            C::Read { key } => self.read_told(key),
+            C::MGet { keys } => self.read_snapshot(&keys),
+            C::Exists { keys } => {
+                let count = keys.iter().filter(|key| self.look(key, |s| is_value(&s))).count();
+                header_into(&mut self.out, b':', count);
+            }
+            C::StrLen { key } => {
+                let length = self.look(key, |shown| match shown {
+                    Shown::Value(value, _) => value.len(),
+                    Shown::Nothing(_) => 0,
+                });
+                header_into(&mut self.out, b':', length);
+            }
+            C::Type { key } => {
+                let exists = self.look(key, |shown| is_value(&shown));
+                line_into(&mut self.out, if exists { "string" } else { "none" });
+            }
+            C::Ttl { key } => {
+                // Keys do not expire: -1 is Redis's word for that, -2 for no such key.
+                let exists = self.look(key, |shown| is_value(&shown));
+                self.out.extend_from_slice(if exists { b":-1\r\n" } else { b":-2\r\n" });
+            }
+            C::DbSize => {
+                let count = self.see_everything(|session| session.shared.parts.len());
+                header_into(&mut self.out, b':', count);
+            }
+            C::Keys { pattern } => self.keys(pattern),
+            C::Scan { cursor, pattern, strings } => self.scan(cursor, pattern, strings),
+            other => return self.execute_causal(other),
+        }
+        Step::Next
+    }
+
+    fn execute_causal(&mut self, command: Command<'_>) -> Step {
+        use Command as C;
+        match command {
+            C::Join { id } => {
+                log::debug!("Client {id} joined server {}", self.shared.options.id);
+                let server = self.shared.options.id.to_string();
+                let new = self.join();
+                self.words(&["joined", "server", &server]);
+                return if new { Step::Join } else { Step::Next };
+            }
+            C::Context => {
+                let versions: Vec<String> =
+                    self.context.versions().map(|version| version.to_string()).collect();
+                let text = versions.join(" ");
+                match self.asked {
+                    Asked::Line => line_into(&mut self.out, &text),
+                    Asked::Array => bulk_into(&mut self.out, text.as_bytes()),
+                }
+            }
+            C::After { versions, timeout_ms } => return self.after(versions, timeout_ms),
+            C::Wait { peers, timeout_ms } => {
+                let Some(version) = self.last_write else {
+                    let count = self.shared.mesh.lock().linked().count();
+                    header_into(&mut self.out, b':', count);
+                    return Step::Next;
+                };
+                // As in Redis, 0 waits without end.
+                let deadline = if timeout_ms == 0 { None } else { wait::deadline(timeout_ms) };
+                return Step::Wait(Wait::Peers { version, peers, deadline });
+            }
+            C::Pending => self.lines(&self.shared.pending()),
+            C::Servers => self.lines(&self.shared.servers()),
+            C::Delay { .. } | C::Cut { .. } | C::Heal { .. } => self.fault(&command),
+            C::Info => bulk_into(&mut self.out, self.shared.info().as_bytes()),
+            C::Shutdown => {
+                self.shared.stopping.request(None);
+                return Step::Close;
+            }
+            other => return self.execute_connection(other),
+        }
+        Step::Next
+    }
+
+    fn execute_connection(&mut self, command: Command<'_>) -> Step {
+        use Command as C;
+        match command {
+            C::Auth { user, password } => {
+                if self.log_in(user, password) {
+                    self.out.extend_from_slice(OK);
+                    return Step::Trust;
+                }
+            }
+            C::Hello { version, login, name } => return self.hello(version, login, name),
+            C::Select | C::ClientSetInfo => self.out.extend_from_slice(OK),
+            C::ClientSetName { name } => self.rename(name),
+            C::ClientGetName if self.name.is_empty() => self.null(),
+            C::ClientGetName => bulk_into(&mut self.out, self.name.as_bytes()),
+            C::ClientId => {
+                let number = usize::try_from(self.number).unwrap_or(usize::MAX);
+                header_into(&mut self.out, b':', number);
+            }
+            C::ClientList => self.client_list(),
+            C::CommandDocs => header_into(&mut self.out, b'*', 0),
+            C::CommandCount => header_into(&mut self.out, b':', 0),
+            C::ConfigGet { patterns } => self.config(&patterns),
+            C::Peer => return Step::Peer,
+            C::CrossProtocol => {
+                log::warn!("A browser was sent to this port by {}; closed", self.address);
+                return Step::Close;
+            }
+            C::Quit => {
+                self.out.extend_from_slice(OK);
+                return Step::Close;
+            }
+            _ => self.error("ERR this command has no meaning here"),
+        }
+        Step::Next
+    }
+
+    /// Shows `show` what a key shows. Whatever it is, a nil that hides a delete included, has been
+    /// seen.
+    fn look<T>(&mut self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
+        let (version, shown) = self.shared.parts.read(key, |shown| (shown.version(), show(shown)));
+        if let Some(version) = version {
+            self.see(version);
+        }
+        shown
+    }
+
+    fn read_value(&mut self, key: &str) {
+        let resp3 = self.resp3;
+        let own = self.own_write(key).map(|value| value.map(str::to_owned));
+        let mut out = std::mem::take(&mut self.out);
+        match own {
+            Some(value) => value_into(&mut out, value.as_deref(), resp3),
+            None => self.look(key, |shown| value_into(&mut out, value(&shown), resp3)),
+        }
+        self.out = out;
+    }
+
+    fn read_told(&mut self, key: &str) {
+        let found = self.look(key, |shown| match shown {
+            Shown::Value(value, version) => Some((value.to_owned(), version)),
+            Shown::Nothing(_) => None,
+        });
+        match found {
+            Some((value, version)) => {
+                self.words(&["replicate", key, &value, &version.to_string()]);
+            }
+            None => self.words(&["missing", key]),
+        }
+        if log::log_enabled!(log::Level::Info) {
+            log::info!("{}", self.shared.data_store_line());
+        }
+    }
+
+    fn read_snapshot(&mut self, keys: &[&str]) {
+        let mut versions: Vec<Version> = Vec::with_capacity(keys.len());
+        header_into(&mut self.out, b'*', keys.len());
+        let (out, resp3) = (&mut self.out, self.resp3);
+        self.shared.parts.read_all(keys, |shown| {
+            value_into(out, value(&shown), resp3);
+            versions.extend(shown.version());
+        });
+        versions.into_iter().for_each(|version| self.see(version));
+    }
+
+    /// Runs something that shows the whole store: the session has seen all that is applied. The
+    /// replica is held meanwhile, so nothing is applied in between.
+    fn see_everything<T>(&mut self, show: impl FnOnce(&Self) -> T) -> T {
+        let shared = Arc::clone(&self.shared);
+        let replica = shared.replica.read_recursive();
+        self.context.see_all(replica.applied());
+        show(self)
+    }
+
+    fn keys(&mut self, pattern: &str) {
+        let keys = self.see_everything(|session| {
+            (0..PARTS).flat_map(|part| session.keys_of(part, pattern)).collect::<Vec<_>>()
+        });
+        array_into(&mut self.out, &keys);
+    }
+
+    /// A cursor is the number of the store's next part, so a call returns one part, whatever
+    /// `COUNT` says, and a whole scan shows every key that was there all the time.
+    fn scan(&mut self, cursor: u64, pattern: Option<&str>, strings: bool) {
+        let part = usize::try_from(cursor).unwrap_or(PARTS);
+        let found = part < PARTS && strings;
+        let pattern = pattern.unwrap_or("*");
+        let keys =
+            self.see_everything(
+                |session| {
+                    if found { session.keys_of(part, pattern) } else { Vec::new() }
+                },
+            );
+        let next = if part + 1 < PARTS { part + 1 } else { 0 };
+        header_into(&mut self.out, b'*', 2);
+        bulk_into(&mut self.out, next.to_string().as_bytes());
+        array_into(&mut self.out, &keys);
+    }
+
+    fn keys_of(&self, part: usize, pattern: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        self.shared.parts.scan(part, |key, _, _| {
+            if pattern == "*" || glob::matches(pattern, key) {
+                keys.push(key.to_owned());
+            }
+        });
+        keys
+    }
+
+    fn after(&mut self, versions: Vec<Version>, timeout_ms: u64) -> Step {
+        let Some(missing) = wait::first_missing(&self.shared, &versions) else {
+            versions.into_iter().for_each(|version| self.see(version));
+            self.out.extend_from_slice(OK);
+            return Step::Next;
+        };
+        let known = self.shared.replica.read_recursive().applied().servers();
+        let mesh = self.shared.mesh.lock();
+        let complete = mesh.awaited.is_empty() && mesh.linked().count() == mesh.peers.len();
+        let unheard_of = versions.iter().map(|version| version.server).find(|server| {
+            let own = *server == self.shared.options.id;
+            !own && !mesh.peers.contains_key(server) && !known.contains(server)
+        });
+        drop(mesh);
+        match unheard_of {
+            Some(server) if complete => {
+                self.error(&format!("ERR no server {server} has ever been heard of here"));
+                Step::Next
+            }
+            _ if timeout_ms == 0 => {
+                self.error(&format!("NOTYET {missing}"));
+                Step::Next
+            }
+            _ => Step::Wait(Wait::After { versions, deadline: wait::deadline(timeout_ms) }),
+        }
+    }
+
+    fn fault(&mut self, command: &Command<'_>) {
+        let shared = Arc::clone(&self.shared);
+        if !shared.options.lab {
+            return self.error("ERR DELAY, CUT and HEAL need a server that was started with --lab");
+        }
+        match *command {
+            Command::Delay { server, delay_ms, key } => {
+                let Ok(delay_ms) = u32::try_from(delay_ms) else {
+                    return self.error("ERR a delay has at most 4294967295 ms");
+                };
+                shared.mesh.lock().delay(server, key, delay_ms);
+            }
+            Command::Cut { server } if server == shared.options.id => {
+                return self.error("ERR a server has no link to itself");
+            }
+            Command::Cut { server } => shared.mesh.cut(server),
+            Command::Heal { server } => shared.mesh.heal(server),
+            _ => {}
+        }
+        // Whoever sends to that server looks at once.
+        shared.wake_all();
+        self.out.extend_from_slice(OK);
+    }
+
+    fn lines(&mut self, lines: &[String]) {
+        header_into(&mut self.out, b'*', lines.len());
+        for line in lines {
+            match self.asked {
+                Asked::Line => line_into(&mut self.out, line),
+                Asked::Array => bulk_into(&mut self.out, line.as_bytes()),
+            }
+        }
+    }
+
+    /// Checks a password; answers only if it is wrong.
+    fn log_in(&mut self, user: &str, password: &str) -> bool {
+        let Some(expected) = &self.shared.options.password else {
+            self.error(
+                "ERR AUTH called without any password configured for the default user. Are you \
+                 sure your configuration is correct?",
+            );
+            return false;
+        };
+        // Takes as long for a password that is nearly right as for any other of its length.
+        let differences =
+            expected.bytes().zip(password.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
+        if user != "default" || expected.len() != password.len() || differences != 0 {
+            self.error("WRONGPASS invalid username-password pair or user is disabled.");
+            return false;
+        }
+        self.authenticated = true;
+        true
+    }
+
+    fn hello(
+        &mut self,
+        version: Option<u8>,
+        login: Option<(&str, &str)>,
+        name: Option<&str>,
+    ) -> Step {
+        if let Some((user, password)) = login
+            && !self.log_in(user, password)
+        {
+            return Step::Next;
+        }
+        if !self.authenticated {
+            self.error(
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
+                 HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client",
+            );
+            return Step::Next;
+        }
+        if let Some(name) = name {
+            self.name = name.to_owned();
+        }
+        self.resp3 = version.map_or(self.resp3, |version| version == 3);
+        self.map_header(7);
+        let texts = [("server", "redis"), ("version", REDIS_VERSION)];
+        let roles = [("mode", "standalone"), ("role", "master")];
+        for (name, value) in texts.into_iter().chain(roles) {
+            bulk_into(&mut self.out, name.as_bytes());
+            bulk_into(&mut self.out, value.as_bytes());
+        }
+        bulk_into(&mut self.out, b"proto");
+        header_into(&mut self.out, b':', if self.resp3 { 3 } else { 2 });
+        bulk_into(&mut self.out, b"id");
+        header_into(&mut self.out, b':', usize::try_from(self.number).unwrap_or(usize::MAX));
+        bulk_into(&mut self.out, b"modules");
+        header_into(&mut self.out, b'*', 0);
+        Step::Trust
+    }
+
+    fn map_header(&mut self, pairs: usize) {
+        if self.resp3 {
+            header_into(&mut self.out, b'%', pairs);
+        } else {
+            header_into(&mut self.out, b'*', 2 * pairs);
+        }
+    }
+
+    fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+        if let Some(client) = self.shared.clients.lock().get_mut(&self.address) {
+            name.clone_into(&mut client.name);
+        }
+        self.out.extend_from_slice(OK);
+    }
+
+    fn client_list(&mut self) {
+        let mut lines: Vec<(u64, String)> = Vec::new();
+        for (address, client) in self.shared.clients.lock().iter() {
+            let age = client.since.elapsed().as_secs();
+            let line =
+                format!("id={} addr={address} name={} age={age}", client.number, client.name);
+            lines.push((client.number, line));
+        }
+        lines.sort();
+        let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
+        bulk_into(&mut self.out, text.as_bytes());
+    }
+
+    fn config(&mut self, patterns: &[&str]) {
+        let maximum = self.shared.options.connections_max.to_string();
+        let settings = [("save", ""), ("appendonly", "no"), ("maxclients", maximum.as_str())];
+        let asked = |name: &str| patterns.iter().any(|p| glob::matches(&p.to_lowercase(), name));
+        let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();
+        self.map_header(found.len());
+        for (name, value) in found {
+            bulk_into(&mut self.out, name.as_bytes());
+            bulk_into(&mut self.out, value.as_bytes());
+        }
+    }
+
+    fn null(&mut self) {
+        value_into(&mut self.out, None, self.resp3);
+    }
+}
+
+fn value_into(out: &mut Vec<u8>, value: Option<&str>, resp3: bool) {
+    match value {
+        Some(value) => bulk_into(out, value.as_bytes()),
+        None if resp3 => out.extend_from_slice(b"_\r\n"),
+        None => out.extend_from_slice(b"$-1\r\n"),
+    }
+}
+
+fn value<'a>(shown: &Shown<'a>) -> Option<&'a str> {
+    match *shown {
+        Shown::Value(value, _) => Some(value),
+        Shown::Nothing(_) => None,
+    }
+}
+
+fn is_value(shown: &Shown<'_>) -> bool {
+    value(shown).is_some()
+}
+
+/// The pairs of `MSET` with each key once: the last of repeated keys wins.
+fn last_of_each<'a>(pairs: &[(&'a str, &'a str)]) -> Vec<(&'a str, Option<&'a str>)> {
+    let last: std::collections::HashMap<&str, &str> = pairs.iter().copied().collect();
+    let mut seen = std::collections::HashSet::new();
+    let first = pairs.iter().filter(|(key, _)| seen.insert(*key));
+    first.map(|(key, _)| (*key, last.get(key).copied())).collect()
+}

@@ -1,0 +1,212 @@
+//! The beginning of a link, and its incoming half.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::core::{Clock, Update};
+use crate::protocol::link::{Frame, Hello, Known};
+use crate::protocol::resp::Decoder;
+
+use super::link_out;
+use super::mesh::{Link, Refused};
+use super::shared::{ORDER, Request, Shared, now_us};
+
+/// A link on which nothing was heard for so long counts as broken. Idle links send heartbeats.
+pub(super) const SILENCE: Duration = Duration::from_secs(3);
+
+/// The hello that this server sends.
+pub(super) fn own_hello(shared: &Shared) -> Hello {
+    let options = &shared.options;
+    let (id, life) = (options.id, shared.life);
+    let replica = shared.replica.read();
+    Hello {
+        who: Known { id, life, address: shared.advertised.clone(), name: options.name.clone() },
+        order: ORDER.to_owned(),
+        clock_kind: options.clock.to_string(),
+        status: shared.mesh.own_status(&replica, options.discovery),
+    }
+}
+
+/// Checks a peer's hello and makes its connection the link to it. `dialled`: this server dialled.
+///
+/// # Errors
+/// The text of the error reply.
+pub(super) fn greet(
+    shared: &Arc<Shared>,
+    hello: &Hello,
+    stream: &Arc<TcpStream>,
+    dialled: bool,
+) -> Result<Arc<Link>, String> {
+    let options = &shared.options;
+    let (id, who) = (options.id, &hello.who);
+    if who.id == id {
+        return Err(own_id(shared, who));
+    }
+    if hello.order != ORDER || hello.clock_kind != options.clock.to_string() {
+        return Err(format!(
+            "ERR server {id} follows order {ORDER} with a {} clock, server {} order {} with a {} \
+             clock; start all servers of a cluster alike",
+            options.clock, who.id, hello.order, hello.clock_kind
+        ));
+    }
+    Clock::new(options.clock)
+        .witness(hello.status.clock, now_us())
+        .map_err(|error| format!("ERR server {id} refuses server {}: {error}", who.id))?;
+    let link = Arc::new(Link {
+        peer: who.id,
+        life: who.life,
+        dialled,
+        stream: Arc::clone(stream),
+        closed: AtomicBool::new(false),
+        ask_again: AtomicBool::new(false),
+        send_again: AtomicBool::new(false),
+    });
+    match shared.mesh.register(id, &link, who, &hello.status) {
+        Ok(()) => Ok(link),
+        Err(Refused::Linked) => Err(format!("LINKED {id} there is a link between us already")),
+        Err(Refused::Cut) => Err(format!("CUT {id} this link is cut; HEAL undoes it")),
+        Err(Refused::Duplicate) => {
+            log::error!(
+                "Server {id} refuses {}: a live server has the id {} already",
+                who.address,
+                who.id
+            );
+            Err(format!("DUPLICATE {} {} a live server has this id", who.id, who.life))
+        }
+    }
+}
+
+/// Somebody with this server's id: itself, or a second server. The younger one has to go.
+fn own_id(shared: &Shared, who: &Known) -> String {
+    let id = shared.options.id;
+    if who.life == shared.life {
+        return format!("SELF {id} this is the server that dialled");
+    }
+    log::error!("Server {id}: {} has the same id; give every server its own", who.address);
+    let younger = who.life.max(shared.life);
+    if younger == shared.life {
+        duplicate(shared);
+    }
+    format!("DUPLICATE {id} {younger} a live server has this id")
+}
+
+/// A peer says that a live server has this server's id. After a while this one gives up.
+pub(super) fn duplicate(shared: &Shared) {
+    if shared.mesh.duplicate() {
+        let id = shared.options.id;
+        shared.fail(format!("another live server has the id {id}; give every server its own"));
+    }
+}
+
+/// Runs a link until it ends: its outgoing half in a thread of its own, its incoming half here.
+/// `answered` is the address among `--peers` that was dialled.
+pub(super) fn run(
+    shared: &Arc<Shared>,
+    link: &Arc<Link>,
+    hello: Hello,
+    decoder: &mut Decoder,
+    answered: Option<String>,
+) {
+    let id = shared.options.id;
+    let status = hello.status;
+    tell(shared, link, status.clock, status.applied.clone(), answered);
+    learn(shared, &status.servers);
+    let addresses: Vec<String> =
+        shared.mesh.lock().linked().map(|peer| peer.known.address.clone()).collect();
+    log::info!("Connected Servers: [{}]", addresses.join(", "));
+    let out = {
+        let (shared, link) = (Arc::clone(shared), Arc::clone(link));
+        let name = format!("out-{}", link.peer);
+        thread::Builder::new().name(name).spawn(move || link_out::run(&shared, &link))
+    };
+    let why = match link.stream.set_read_timeout(Some(SILENCE)) {
+        Ok(()) => receive(shared, link, decoder).err(),
+        Err(error) => Some(error.to_string()),
+    };
+    let current = shared.mesh.unregister(link);
+    shared.log.wake();
+    if let Ok(out) = out {
+        drop(out.join());
+    }
+    if current && !shared.stopping.is_requested() {
+        let why = why.unwrap_or_else(|| "the other side closed it".to_owned());
+        log::warn!("Server {id} lost its link to server {}: {why}", link.peer);
+    }
+}
+
+fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Result<(), String> {
+    let mut stream = &*link.stream;
+    loop {
+        // What came right behind the hello is in the decoder already.
+        let mut updates = Vec::new();
+        while decoder.next_request().map_err(|error| error.to_string())?.is_some() {
+            match Frame::decode(decoder).map_err(|error| error.to_string())? {
+                Frame::Update(update) => updates.push(update),
+                Frame::Ack(version) => acknowledge(shared, link, version),
+                Frame::Status(status) => {
+                    tell(shared, link, status.clock, status.applied.clone(), None);
+                    learn(shared, &status.servers);
+                    shared.mesh.hear(link, |peer| peer.status = status);
+                }
+                Frame::Again => {
+                    link.send_again.store(true, Ordering::SeqCst);
+                    shared.log.wake();
+                }
+            }
+        }
+        if link.is_closed() {
+            return Ok(());
+        }
+        send(shared, updates, link);
+        match decoder.fill(&mut stream) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) => {
+                return Err(format!("nothing was heard for {} s", SILENCE.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+/// Hands updates to the apply thread. Blocks while its channel is full.
+fn send(shared: &Shared, updates: Vec<Update>, link: &Arc<Link>) {
+    if !updates.is_empty() {
+        drop(shared.apply.send(Request::Receive(updates, Arc::clone(link))));
+    }
+}
+
+fn tell(
+    shared: &Shared,
+    link: &Arc<Link>,
+    clock: u64,
+    applied: crate::core::Applied,
+    answered: Option<String>,
+) {
+    let link = Arc::clone(link);
+    drop(shared.apply.send(Request::Status { clock, applied, link, answered }));
+}
+
+fn acknowledge(shared: &Shared, link: &Arc<Link>, version: crate::core::Version) {
+    let first = shared.replica.read().applied().chain_of(version);
+    if let Some(first) = first.filter(|_| version.server == shared.options.id) {
+        shared.mesh.acknowledge(link, version, first);
+    }
+}
+
+fn learn(shared: &Arc<Shared>, servers: &[Known]) {
+    if shared.options.discovery {
+        for address in shared.mesh.learn(shared.options.id, servers) {
+            super::dial::start(shared, address, false);
+        }
+    }
+}
+
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,288 @@
+//! The outgoing half of a link: it reads the log with its own cursor and sends what the peer lacks.
+//!
+//! What the peer lacks is measured by what it says it has *applied*. This server's own updates are
+//! always sent. Another origin's are relayed if the peer has no live link to that origin (rule R6),
+//! after a grace in which a link that just broke may come back.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::core::{Applied, Chain, Version};
+use crate::log::Entry;
+use crate::protocol::encode::array_into;
+use crate::protocol::link::Frame;
+use crate::protocol::resp::Decoder;
+
+use super::connection::WRITE_PATIENCE;
+use super::mesh::{Delays, Link};
+use super::shared::Shared;
+
+/// How often a status is sent. A link is given up after three seconds of silence.
+const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// For how long a peer must be without a link to an origin before that origin's updates are
+/// relayed. Relaying has to begin within two seconds.
+const RELAY_AFTER: Duration = Duration::from_millis(500);
+/// How much is written at a time.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// Which updates of an origin are sent to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supply {
+    /// All that it lacks.
+    All,
+    /// Those up to this timestamp, which are of older lives; a living link supplies the rest.
+    UpTo(u64),
+}
+
+struct LinkOut<'a> {
+    shared: &'a Shared,
+    link: &'a Link,
+    /// Its place in the log; `None` while the log no longer has what the peer lacks.
+    cursor: Option<u64>,
+    /// What the peer has applied or was sent on this link.
+    sent: Applied,
+    supplies: BTreeMap<u32, Supply>,
+    unlinked_since: BTreeMap<u32, Instant>,
+    delays: Delays,
+    /// Updates that others have overtaken, as they are delayed by their key: their places.
+    overtaken: Vec<u64>,
+    /// When the next delayed update is due.
+    due: Option<Instant>,
+    out: Vec<u8>,
+    acknowledged: Option<Version>,
+    next_status: Instant,
+    links_epoch: u64,
+    complained: bool,
+}
+
+/// Runs until the link ends.
+pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
+    let now = Instant::now();
+    let mut out = LinkOut {
+        shared,
+        link,
+        cursor: None,
+        sent: Applied::default(),
+        supplies: BTreeMap::new(),
+        unlinked_since: BTreeMap::new(),
+        delays: Delays::default(),
+        overtaken: Vec::new(),
+        due: None,
+        out: Vec::new(),
+        acknowledged: None,
+        next_status: now + STATUS_EVERY,
+        links_epoch: shared.mesh.links_epoch(),
+        complained: false,
+    };
+    let prepared = link.stream.set_write_timeout(Some(WRITE_PATIENCE));
+    if let Err(error) = prepared.and_then(|()| out.run()) {
+        log::debug!("Server {} cannot write to {}: {error}", shared.options.id, link.peer);
+    }
+    link.close();
+}
+
+impl LinkOut<'_> {
+    fn run(&mut self) -> io::Result<()> {
+        self.look_at_mesh();
+        self.start_again();
+        while !self.link.is_closed() {
+            let end = self.shared.log.end();
+            self.acknowledge();
+            self.status();
+            if self.look_at_mesh() || self.link.send_again.swap(false, Ordering::SeqCst) {
+                self.start_again();
+            }
+            self.due = None;
+            self.collect_overtaken();
+            self.collect();
+            if self.out.is_empty() {
+                let due = self.due.unwrap_or(self.next_status);
+                self.shared.log.wait(end, due.min(self.next_status));
+            } else {
+                (&*self.link.stream).write_all(&self.out)?;
+                self.out.clear();
+                self.out.shrink_to(4 * WRITE_BYTES);
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer's updates are acknowledged when they are *applied*, not when they are received.
+    fn acknowledge(&mut self) {
+        let latest = self.shared.replica.read().applied().latest(self.link.peer);
+        if latest != self.acknowledged {
+            self.acknowledged = latest;
+            if let Some(version) = latest {
+                array_into(&mut self.out, &["ACK", &version.to_string()]);
+            }
+        }
+    }
+
+    fn status(&mut self) {
+        let epoch = self.shared.mesh.links_epoch();
+        let again = self.link.ask_again.swap(false, Ordering::SeqCst);
+        if !again && epoch == self.links_epoch && Instant::now() < self.next_status {
+            return;
+        }
+        self.links_epoch = epoch;
+        self.next_status = Instant::now() + STATUS_EVERY;
+        let shared = self.shared;
+        let replica = shared.replica.read();
+        let status = shared.mesh.own_status(&replica, shared.options.discovery);
+        drop(replica);
+        status.encode_into(&mut self.out);
+        if again {
+            array_into(&mut self.out, &["AGAIN"]);
+        }
+        if self.cursor.is_none() {
+            self.start_again();
+        }
+    }
+
+    /// Takes over delays, and works out which origins the peer must be supplied with. Gives
+    /// whether that changed, so that updates that were passed over may have to be sent.
+    fn look_at_mesh(&mut self) -> bool {
+        let own_id = self.shared.options.id;
+        let mut origins = self.shared.replica.read().applied().servers();
+        origins.retain(|&origin| origin != own_id && origin != self.link.peer);
+        let mesh = self.shared.mesh.lock();
+        let none = Delays::default();
+        let delays = mesh.delays.get(&self.link.peer).unwrap_or(&none);
+        if *delays != self.delays {
+            self.delays = delays.clone();
+        }
+        let Some(receiver) = mesh.peers.get(&self.link.peer) else { return false };
+        let links = &receiver.status.links;
+        self.unlinked_since.retain(|origin, _| !links.contains_key(origin));
+        let mut supplies = BTreeMap::from([(own_id, Supply::All)]);
+        // Its own updates of this life it has; those of its older lives it may have lost.
+        let own = receiver.status.above.map_or(Supply::All, Supply::UpTo);
+        supplies.insert(self.link.peer, own);
+        for origin in origins {
+            if links.contains_key(&origin) {
+                let peer = mesh.peers.get(&origin).filter(|peer| peer.link.is_some());
+                // A linked origin that may not write yet has only updates of older lives.
+                let above = peer.map_or(0, |peer| peer.status.above.unwrap_or(u64::MAX));
+                supplies.insert(origin, Supply::UpTo(above));
+                continue;
+            }
+            let since = *self.unlinked_since.entry(origin).or_insert_with(Instant::now);
+            if since.elapsed() >= RELAY_AFTER {
+                supplies.insert(origin, Supply::All);
+            }
+        }
+        drop(mesh);
+        let changed = supplies != self.supplies;
+        self.supplies = supplies;
+        changed
+    }
+
+    /// Begins again at the oldest update that is kept, and with what the peer says it has applied.
+    fn start_again(&mut self) {
+        let base = self.shared.log.base();
+        let applied = self.shared.mesh.lock().applied_at(self.link.peer).cloned();
+        self.sent = applied.unwrap_or_default();
+        self.overtaken.clear();
+        self.cursor = self.sent.covers_all(&base).then(|| self.shared.log.start());
+        if self.cursor.is_none() && !self.complained {
+            self.complained = true;
+            log::error!(
+                "Server {} cannot bring server {} up to date: the log no longer has all that it \
+                 lacks; another server may have it",
+                self.shared.options.id,
+                self.link.peer
+            );
+        }
+    }
+
+    /// Appends what the peer lacks to `out`, as far as it is due and there is room.
+    fn collect(&mut self) {
+        let Some(cursor) = self.cursor else { return };
+        let shared = self.shared;
+        let now_ms = shared.log.now_ms();
+        let read = shared.log.read(cursor, |entry| {
+            if self.out.len() >= WRITE_BYTES {
+                return ControlFlow::Break(());
+            }
+            if !self.is_wanted(&entry) {
+                return ControlFlow::Continue(());
+            }
+            if !self.is_due(&entry, self.delays.all_ms, now_ms) {
+                return ControlFlow::Break(());
+            }
+            if self.is_due(&entry, self.key_delay_ms(&entry), now_ms) {
+                self.out.extend_from_slice(entry.frame);
+            } else {
+                self.overtaken.push(entry.sequence);
+            }
+            self.sent_now(&entry);
+            ControlFlow::Continue(())
+        });
+        match read {
+            Ok(cursor) => self.cursor = Some(cursor),
+            // The log was trimmed under a slow reader. Perhaps the peer got it elsewhere.
+            Err(_) => self.start_again(),
+        }
+    }
+
+    fn collect_overtaken(&mut self) {
+        let shared = self.shared;
+        let now_ms = shared.log.now_ms();
+        for sequence in std::mem::take(&mut self.overtaken) {
+            // If the log was trimmed meanwhile, the peer's status shows that it lacks the update.
+            let _ = shared.log.read(sequence, |entry| {
+                if self.is_due(&entry, self.key_delay_ms(&entry), now_ms) {
+                    self.out.extend_from_slice(entry.frame);
+                } else {
+                    self.overtaken.push(sequence);
+                }
+                ControlFlow::Break(())
+            });
+        }
+    }
+
+    fn is_wanted(&self, entry: &Entry<'_>) -> bool {
+        let supplied = match self.supplies.get(&entry.version.server) {
+            Some(Supply::All) => true,
+            Some(&Supply::UpTo(above)) => entry.version.timestamp <= above,
+            None => false,
+        };
+        supplied && !self.sent.covers(entry.version)
+    }
+
+    fn sent_now(&mut self, entry: &Entry<'_>) {
+        if !self.sent.advance(entry.version, entry.predecessor) {
+            let timestamp = entry.version.timestamp;
+            self.sent.raise(entry.version.server, Chain { first: timestamp, last: timestamp });
+        }
+    }
+
+    /// Whether an update has been in the log for `delay_ms`; if not, notes when it will have been.
+    fn is_due(&mut self, entry: &Entry<'_>, delay_ms: u32, now_ms: u32) -> bool {
+        let age_ms = now_ms.wrapping_sub(entry.appended_ms);
+        if age_ms >= delay_ms {
+            return true;
+        }
+        let due = Instant::now() + Duration::from_millis(u64::from(delay_ms - age_ms));
+        self.due = Some(self.due.map_or(due, |other| other.min(due)));
+        false
+    }
+
+    /// The longest delay of the keys that an update changes.
+    fn key_delay_ms(&self, entry: &Entry<'_>) -> u32 {
+        if self.delays.keys.is_empty() {
+            return 0;
+        }
+        let mut decoder = Decoder::default();
+        decoder.expect_peer();
+        decoder.extend(entry.frame);
+        let Ok(Some(_)) = decoder.next_request() else { return 0 };
+        let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { return 0 };
+        let delays = update.changes.iter().filter_map(|change| self.delays.keys.get(&change.key));
+        delays.copied().max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,124 @@
+//! The server: one replica on the network.
+//!
+//! ```text
+//!  clients            peers
+//!     |                 |
+//!  client-7 ...      out-2 / client-9 (reads link 2) ...
+//!     |  whole batches  |
+//!     +------> bounded channel ------> apply ----> store, in 64 locked parts ----> reads
+//!                                        |
+//!                                        +-------> log ----> out-2, push-7, ... each with a cursor
+//! ```
+//!
+//! # Threads
+//!
+//! | name | owns | reads | may block on |
+//! |---|---|---|---|
+//! | `accept` | the listener | | the listener |
+//! | `apply` | the only writer of replica, store and log | the channel | the channel when idle; the store's locks; standard error |
+//! | `client-N` | one accepted connection: its session, or, if a peer dialled, the link's incoming half | its socket; store, replica | its socket; the full channel; its own batch; `AFTER`, `WAIT` |
+//! | `push-N` | nothing; shares the session of a client that joined | the log | the log's growth; the session; its socket |
+//! | `dial-ADDRESS` | connecting to one peer, then that link's incoming half | its socket | its socket; the full channel; pauses between tries |
+//! | `out-N` | the outgoing half of the link to server N, its cursor | the log, the mesh | the log's growth; its socket |
+//!
+//! Locks are taken in this order: a session; the replica; a part of the store; the log; the mesh.
+//! The apply thread holds the replica's lock for a batch and the others for moments inside it. It
+//! never waits for a network or for a full queue.
+//!
+//! # Stopping
+//!
+//! Ctrl-C ends a server at once: nothing depends on a tidy exit. [`Server::stop`] and `SHUTDOWN`
+//! finish what is under way, close every socket and join every thread.
+
+mod apply;
+mod connection;
+mod dial;
+mod execute;
+mod glob;
+mod handoff;
+mod introspection;
+mod link_in;
+mod link_out;
+mod mesh;
+mod options;
+mod parts;
+mod push;
+mod session;
+mod shared;
+mod wait;
+
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+pub use options::{Delay, Options};
+use shared::{Request, Shared};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    accept: JoinHandle<()>,
+    apply: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts a server on a bound listener (port 0 gives tests a free one) and returns at once.
+    ///
+    /// # Errors
+    /// The listener has no address, or a thread cannot be started.
+    pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (sender, receiver) = crossbeam_channel::bounded(shared::QUEUE_MAX);
+        let peers = options.peers.clone();
+        let shared = Arc::new(Shared::new(address, options, sender));
+        let id = shared.options.id;
+        log::info!(target: "listening", "Server {id} listening on port {}", address.port());
+        let apply = {
+            let shared = Arc::clone(&shared);
+            let run = move || apply::run(&shared, &receiver);
+            thread::Builder::new().name("apply".to_owned()).spawn(run)?
+        };
+        let accept = {
+            let shared = Arc::clone(&shared);
+            let run = move || connection::accept(&listener, &shared);
+            thread::Builder::new().name("accept".to_owned()).spawn(run)?
+        };
+        for peer in peers {
+            dial::start(&shared, peer, true);
+        }
+        Ok(Self { shared, accept, apply })
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.shared.address
+    }
+
+    /// Blocks until a client asks for `SHUTDOWN` or the server cannot go on, then stops it.
+    ///
+    /// # Errors
+    /// Why it could not go on.
+    pub fn wait(self) -> Result<(), String> {
+        let why = self.shared.stopping.wait();
+        self.stop();
+        why.map_or(Ok(()), Err)
+    }
+
+    /// Stops it: finishes what is under way, closes every connection, joins every thread.
+    pub fn stop(self) {
+        self.shared.stopping.request(None);
+        self.shared.wake_all();
+        // The listener wakes up only for a connection.
+        let mut address = self.shared.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        drop(TcpStream::connect(address));
+        drop(self.accept.join());
+        self.shared.join_threads();
+        drop(self.shared.apply.send(Request::Stop));
+        drop(self.apply.join());
+    }
+}

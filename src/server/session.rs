@@ -1,0 +1,396 @@
+//! A session: what one client has seen, and the replies it is owed.
+//!
+//! A pipelined run of writes goes to the apply thread as one batch. Reads between them are answered
+//! at once, from the batch itself if it writes their key; the writes' replies are put into their
+//! places when the batch returns.
+//!
+//! A client that joined shares its session with a thread that pushes. Then everything happens one
+//! by one, and each reply comes behind the pushes of all that was applied before it.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::core::{Applied, Context, Update, Version};
+use crate::protocol::command::Command;
+use crate::protocol::encode::{bulk_into, error_into, header_into, line_into};
+use crate::protocol::link::Frame;
+use crate::protocol::resp::{Asked, Decoder, FramingError};
+
+use super::handoff::{Batch, Slot};
+use super::shared::{Request, Shared};
+use super::wait::{Answer, Wait};
+
+/// So many writes go to the apply thread at once at most; and so many bytes of them.
+const BATCH_WRITES_MAX: usize = 1024;
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How much of the log is copied out at a time for pushes.
+const PUSH_BYTES: usize = 256 * 1024;
+
+/// What the connection does next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The next request.
+    Next,
+    /// The client has authenticated.
+    Trust,
+    /// Start the thread that pushes.
+    Join,
+    /// Wait without the session's lock, then answer.
+    Wait(Wait),
+    /// Answer and close.
+    Close,
+    /// This is a peer.
+    Peer,
+}
+
+/// How a write is answered when its batch returns.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ReplyTo {
+    Set,
+    Write,
+    Del,
+}
+
+#[derive(Debug)]
+struct Deferred {
+    /// Where in the replies its reply belongs.
+    at: usize,
+    to: ReplyTo,
+    asked: Asked,
+}
+
+#[derive(Debug)]
+struct Joined {
+    /// What comes next in the log.
+    cursor: u64,
+    asked: Asked,
+}
+
+/// A client's session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) number: u64,
+    pub(super) address: String,
+    pub(super) name: String,
+    /// Replies and pushes on their way to the client.
+    pub(super) out: Vec<u8>,
+    spliced: Vec<u8>,
+    pub(super) asked: Asked,
+    pub(super) resp3: bool,
+    pub(super) authenticated: bool,
+    /// Whether the log was told that this is a client.
+    told: bool,
+    pub(super) closing: bool,
+    pub(super) context: Context,
+    /// The chains that were known when `chain_count` of them were.
+    chains: Applied,
+    chain_count: usize,
+    batch: Option<Box<Batch>>,
+    deferred: Vec<Deferred>,
+    slot: Arc<Slot>,
+    joined: Option<Joined>,
+    pub(super) last_write: Option<Version>,
+}
+
+impl Session {
+    /// A new session of the calling thread.
+    pub(super) fn new(shared: Arc<Shared>, address: String, number: u64) -> Self {
+        Self {
+            authenticated: shared.options.password.is_none(),
+            shared,
+            number,
+            address,
+            name: String::new(),
+            out: Vec::new(),
+            spliced: Vec::new(),
+            asked: Asked::Array,
+            resp3: false,
+            told: false,
+            closing: false,
+            context: Context::default(),
+            chains: Applied::default(),
+            chain_count: 0,
+            batch: Some(Box::default()),
+            deferred: Vec::new(),
+            slot: Arc::new(Slot::of_this_thread()),
+            joined: None,
+            last_write: None,
+        }
+    }
+
+    /// Runs the request that `decoder` has found.
+    pub(super) fn request(&mut self, asked: Asked, decoder: &Decoder) -> Step {
+        self.asked = asked;
+        let command = match Command::parse(decoder) {
+            Ok(command) => command,
+            Err(error) => {
+                self.error(&error);
+                return Step::Next;
+            }
+        };
+        if !self.told && !matches!(command, Command::Peer | Command::Auth { .. }) {
+            self.told = true;
+            log::info!("Client connected from {}", self.address);
+        }
+        let open = matches!(
+            command,
+            Command::Auth { .. } | Command::Hello { .. } | Command::Quit | Command::CrossProtocol
+        );
+        if !self.authenticated && !open {
+            self.error("NOAUTH Authentication required.");
+            return Step::Next;
+        }
+        if self.joined.is_none() {
+            return self.execute(command);
+        }
+        self.execute_joined(command)
+    }
+
+    fn execute_joined(&mut self, command: Command<'_>) -> Step {
+        use Command::{Del, MSet, Set, Write};
+        if matches!(command, Write { .. } | Set { .. } | MSet { .. } | Del { .. }) {
+            let step = self.execute(command);
+            self.flush();
+            return step;
+        }
+        // Nothing is applied while the replica is held, so all that the reply shows has been pushed
+        // before it, and nothing newer. The command may lock the replica for reading once more.
+        let shared = Arc::clone(&self.shared);
+        let _held = shared.replica.read_recursive();
+        self.push_until(shared.log.end());
+        self.execute(command)
+    }
+
+    /// The stream cannot be cut into requests any more.
+    pub(super) fn refuse_framing(&mut self, error: &FramingError) -> Step {
+        self.flush();
+        self.error(&format!("ERR {error}"));
+        Step::Close
+    }
+
+    /// The session saw a version: it is a dependency now.
+    pub(super) fn see(&mut self, version: Version) {
+        // A chain is published before its first update is shown (rule R11).
+        if self.shared.chain_count.load(Ordering::Acquire) != self.chain_count {
+            let replica = self.shared.replica.read_recursive();
+            self.chains.clone_from(replica.applied());
+            self.chain_count = self.chains.chain_count();
+        }
+        let chain = self.chains.chain_of(version);
+        self.context.see(version, chain.expect("what is shown was applied, so its chain is known"));
+    }
+
+    /// Adds a write to the batch. It depends on what was seen since the write before it.
+    pub(super) fn defer<'a>(
+        &mut self,
+        to: ReplyTo,
+        changes: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) {
+        let told = !matches!(to, ReplyTo::Set);
+        let batch = self.batch.as_mut().expect("it is away only inside flush");
+        batch.push(told, self.context.versions(), changes);
+        let full = batch.writes.len() >= BATCH_WRITES_MAX || batch.bytes() >= BATCH_BYTES_MAX;
+        self.context.clear();
+        self.deferred.push(Deferred { at: self.out.len(), to, asked: self.asked });
+        if full {
+            self.flush();
+        }
+    }
+
+    /// What this session's own writes that are still under way say of a key.
+    pub(super) fn own_write(&self, key: &str) -> Option<Option<&str>> {
+        self.batch.as_ref().and_then(|batch| batch.find(key))
+    }
+
+    /// Hands the writes over, waits for them, and puts their replies into place.
+    pub(super) fn flush(&mut self) {
+        if self.deferred.is_empty() {
+            return;
+        }
+        let batch = self.batch.take().expect("it is away only here");
+        let request = Request::Write(batch, Arc::clone(&self.slot));
+        if self.shared.apply.send(request).is_err() {
+            self.closing = true;
+            self.deferred.clear();
+            self.batch = Some(Box::default());
+            return;
+        }
+        let mut batch = self.slot.take();
+        self.settle(&batch);
+        batch.clear();
+        self.batch = Some(batch);
+    }
+
+    fn settle(&mut self, batch: &Batch) {
+        let mut replies = std::mem::replace(&mut self.out, std::mem::take(&mut self.spliced));
+        let mut from = 0;
+        let deferred = std::mem::take(&mut self.deferred);
+        for (index, deferred) in deferred.iter().enumerate() {
+            self.out.extend_from_slice(&replies[from..deferred.at]);
+            from = deferred.at;
+            match batch.refused {
+                Some(why) => self.error(why),
+                None => self.reply_to_write(deferred, batch, index),
+            }
+        }
+        self.out.extend_from_slice(&replies[from..]);
+        replies.clear();
+        self.spliced = replies;
+        self.deferred = deferred;
+        self.deferred.clear();
+        let last = batch.outcomes.iter().rev().find_map(|outcome| outcome.version);
+        self.last_write = last.or(self.last_write);
+        // The last write carries all that was seen before it, unless nothing was written.
+        let lost: &[Version] = if batch.refused.is_some() { &batch.dependencies } else { &[] };
+        for &version in lost.iter().chain(&batch.seen).chain(&last) {
+            self.see(version);
+        }
+    }
+
+    fn reply_to_write(&mut self, deferred: &Deferred, batch: &Batch, index: usize) {
+        let (write, outcome) = (&batch.writes[index], &batch.outcomes[index]);
+        if self.joined.is_some() {
+            self.push_until(outcome.sequence);
+            let next = outcome.sequence + u64::from(outcome.version.is_some());
+            // Its own write's push is the reply.
+            self.joined.as_mut().expect("just looked").cursor = next;
+        }
+        match (deferred.to, outcome.version) {
+            (ReplyTo::Set, _) => self.out.extend_from_slice(b"+OK\r\n"),
+            (ReplyTo::Del, _) => header_into(&mut self.out, b':', outcome.deleted),
+            (ReplyTo::Write, Some(version)) => {
+                self.asked = deferred.asked;
+                for (key, value) in batch.changes(write) {
+                    self.words(&[
+                        "replicate",
+                        key,
+                        value.unwrap_or_default(),
+                        &version.to_string(),
+                    ]);
+                }
+            }
+            (ReplyTo::Write, None) => self.error("ERR nothing was written"),
+        }
+    }
+
+    /// From now on this client is pushed what becomes visible. Gives false if it had joined before.
+    pub(super) fn join(&mut self) -> bool {
+        let asked = self.asked;
+        if let Some(joined) = &mut self.joined {
+            joined.asked = asked;
+            return false;
+        }
+        // While the replica is held, the log has all that the store shows.
+        let _held = self.shared.replica.read_recursive();
+        let cursor = self.shared.log.end();
+        self.joined = Some(Joined { cursor, asked });
+        true
+    }
+
+    /// Where in the log its pushes go on; `None` if it has not joined or is closing.
+    pub(super) fn push_cursor(&self) -> Option<u64> {
+        self.joined.as_ref().filter(|_| !self.closing).map(|joined| joined.cursor)
+    }
+
+    /// Adds the pushes of all that is in the log before `end`. A push is a read.
+    pub(super) fn push_until(&mut self, end: u64) {
+        while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
+            let mut decoder = Decoder::default();
+            decoder.expect_peer();
+            let (mut frames, mut hidden) = (Vec::new(), Vec::new());
+            let read = self.shared.log.read(cursor, |entry| {
+                if entry.sequence >= end || frames.len() > PUSH_BYTES {
+                    return ControlFlow::Break(());
+                }
+                frames.extend_from_slice(entry.frame);
+                hidden.push(entry.hidden().collect::<Vec<u32>>());
+                ControlFlow::Continue(())
+            });
+            let Ok(cursor) = read else {
+                self.error("ERR this client does not keep up with its pushes; connect again");
+                self.closing = true;
+                return;
+            };
+            self.joined.as_mut().expect("it has a cursor").cursor = cursor;
+            decoder.extend(&frames);
+            for hidden in hidden {
+                let found = decoder.next_request();
+                debug_assert!(matches!(found, Ok(Some(Asked::Array))));
+                if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
+                    self.push(&update, &hidden);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, update: &Update, hidden: &[u32]) {
+        let version = update.version.to_string();
+        let asked_before = self.asked;
+        self.asked = self.joined.as_ref().map_or(Asked::Array, |joined| joined.asked);
+        for (place, change) in (0u32..).zip(&update.changes) {
+            if hidden.contains(&place) {
+                continue;
+            }
+            self.see(update.version);
+            let key = &change.key;
+            let words: &[&str] = match &change.value {
+                Some(value) => &["push", "replicate", key, value, &version],
+                None => &["push", "deleted", key, &version],
+            };
+            if self.asked == Asked::Line {
+                self.words(&words[1..]);
+                continue;
+            }
+            header_into(&mut self.out, if self.resp3 { b'>' } else { b'*' }, words.len());
+            words.iter().for_each(|word| bulk_into(&mut self.out, word.as_bytes()));
+        }
+        self.asked = asked_before;
+    }
+
+    /// Answers with some words: in a line if asked in a line, else in a frame.
+    pub(super) fn words(&mut self, words: &[&str]) {
+        if self.asked == Asked::Line {
+            return line_into(&mut self.out, &words.join(" "));
+        }
+        header_into(&mut self.out, b'*', words.len());
+        words.iter().for_each(|word| bulk_into(&mut self.out, word.as_bytes()));
+    }
+
+    /// Answers with an error; the text begins with its kind.
+    pub(super) fn error(&mut self, text: &str) {
+        error_into(&mut self.out, text);
+    }
+
+    /// Answers what it waited for.
+    pub(super) fn answer(&mut self, wait: Wait, answer: Answer) {
+        match answer {
+            Answer::Applied => {
+                let Wait::After { versions, .. } = wait else { return };
+                versions.into_iter().for_each(|version| self.see(version));
+                self.out.extend_from_slice(b"+OK\r\n");
+            }
+            Answer::Missing(version) => self.error(&format!("NOTYET {version}")),
+            Answer::Count(count) => header_into(&mut self.out, b':', count),
+            Answer::Gone => self.closing = true,
+        }
+    }
+
+    /// Finishes the writes under way and sends all replies. Blocks while the client does not take
+    /// them.
+    ///
+    /// # Errors
+    /// The client is gone, or took nothing for 30 s.
+    pub(super) fn write_out(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+        self.flush();
+        let written = stream.write_all(&self.out);
+        self.out.clear();
+        if self.out.capacity() > 4 * PUSH_BYTES {
+            self.out = Vec::new();
+        }
+        written
+    }
+}

@@ -53,13 +53,14 @@ impl Applied {
     /// Takes in one update. Its predecessor must be the last of its chain, or 0 for a new chain.
     /// Gives whether it was so; if not, nothing changed.
     pub fn advance(&mut self, version: Version, predecessor: u64) -> bool {
-        let chains = self.chains.entry(version.server).or_default();
         if predecessor == 0 {
+            let chains = self.chains.entry(version.server).or_default();
             let place = chains.partition_point(|chain| chain.first < version.timestamp);
             let Version { timestamp, .. } = version;
             chains.insert(place, Chain { first: timestamp, last: timestamp });
             return true;
         }
+        let Some(chains) = self.chains.get_mut(&version.server) else { return false };
         let found = chains.iter_mut().rev().find(|chain| chain.last == predecessor);
         found.map(|chain| chain.last = version.timestamp).is_some()
     }
@@ -68,7 +69,7 @@ impl Applied {
     pub fn raise(&mut self, server: u32, chain: Chain) {
         let chains = self.chains.entry(server).or_default();
         if let Some(known) = chains.iter_mut().find(|known| known.first == chain.first) {
-            known.last = known.last.max(chain.last)
+            known.last = known.last.max(chain.last);
         } else {
             let place = chains.partition_point(|known| known.first < chain.first);
             chains.insert(place, chain);

@@ -103,7 +103,8 @@ impl Clock {
             ClockKind::Physical => now_us.saturating_add(SKEW_US_MAX),
             ClockKind::Logical => LOGICAL_MAX,
         };
-        if timestamp > limit {
+        // What is not above the clock drags nothing: time may have been set back here.
+        if timestamp > limit.max(self.last) {
             return Err(TooFarAhead { timestamp, limit });
         }
         self.last = self.last.max(timestamp);
@@ -141,6 +142,7 @@ mod tests {
         assert!(clock.witness(1_001 + SKEW_US_MAX, 1_000).is_err());
         assert!(clock.witness(u64::MAX, 1_000).is_err());
         assert_eq!(clock.last(), before);
+        clock.witness(before, 0).expect("old news, although time was set back");
         let mut logical = Clock::new(ClockKind::Logical);
         assert!(logical.witness(LOGICAL_MAX + 1, 0).is_err());
         assert_eq!(logical.tick(0), 1);

@@ -39,6 +39,8 @@ pub struct Held {
 struct Origin {
     held: BTreeMap<u64, Held>,
     bytes: usize,
+    /// The oldest update that was dropped for want of room and not yet asked for again.
+    dropped: Option<u64>,
 }
 
 /// All updates held back by one replica.
@@ -49,7 +51,6 @@ pub struct Pending {
     waiting: BTreeMap<(u32, u64), Vec<Version>>,
     count: usize,
     limits: Limits,
-    dropped: bool,
 }
 
 impl Pending {
@@ -93,7 +94,7 @@ impl Pending {
         let full = origin.held.len() > self.limits.updates_max
             || (origin.bytes > self.limits.bytes_max && origin.held.len() > 1);
         if full && let Some((&newest, _)) = origin.held.last_key_value() {
-            self.dropped = true;
+            origin.dropped = Some(origin.dropped.map_or(newest, |oldest| oldest.min(newest)));
             self.remove(Version { timestamp: newest, server: version.server });
         }
         self.contains(version)
@@ -132,14 +133,22 @@ impl Pending {
         taken
     }
 
-    /// Whether updates were dropped for want of room and there is room again: once true, then false.
+    /// Whether an origin's updates were dropped for want of room and it is time to ask for them
+    /// again: once true, then false.
+    ///
+    /// It is time when half of its share is free, so that one does not ask for each update alone,
+    /// and at the latest when nothing older of that origin is held: what is held then, of any
+    /// origin, may be waiting for the dropped update.
     pub fn wants_again(&mut self) -> bool {
         let limits = self.limits;
-        let roomy = |origin: &Origin| {
-            origin.held.len() <= limits.updates_max / 2 && origin.bytes <= limits.bytes_max / 2
-        };
-        let again = self.dropped && self.origins.values().all(roomy);
-        self.dropped &= !again;
+        let mut again = false;
+        for origin in self.origins.values_mut() {
+            let roomy =
+                origin.held.len() <= limits.updates_max / 2 && origin.bytes <= limits.bytes_max / 2;
+            let oldest = origin.held.keys().next().copied();
+            let due = |dropped: &mut u64| roomy || oldest.is_none_or(|oldest| oldest > *dropped);
+            again |= origin.dropped.take_if(due).is_some();
+        }
         again
     }
 }

@@ -127,8 +127,9 @@ mod tests {
         for used in 1..=writes.len() {
             for order in &orders {
                 let mut store = Store::default();
-                let order = order.iter().filter(|&&i| i < used);
-                order.for_each(|&i| drop(store.apply("k", writes[i].0, writes[i].1)));
+                for &i in order.iter().filter(|&&i| i < used) {
+                    store.apply("k", writes[i].0, writes[i].1);
+                }
                 let (value, version) = writes[used - 1];
                 let shown =
                     value.map_or(Shown::Nothing(Some(version)), |t| Shown::Value(t, version));

@@ -1,0 +1,78 @@
+//! The end of a schedule: everything is healed and sent again until it is quiet. Then all servers
+//! must be the same, and only what is lost for ever may be missing.
+
+use super::oracle::{Promise, Violation, check, numbers, only};
+use super::world::World;
+
+impl World {
+    /// Plays the end and checks it.
+    pub(crate) fn end(&mut self) -> Result<(), Violation> {
+        self.cuts.clear();
+        self.deliver_all()?;
+        loop {
+            let before = self.nodes.iter().map(|node| node.shown).collect::<Vec<_>>();
+            for to in 0..self.nodes.len() {
+                for from in (0..self.nodes.len()).filter(|&from| from != to) {
+                    self.resend(from, to)?;
+                }
+                self.deliver_all()?;
+            }
+            if self.nodes.iter().map(|node| node.shown).eq(before) {
+                break;
+            }
+        }
+        self.check_equal()?;
+        self.check_lost()
+    }
+
+    fn deliver_all(&mut self) -> Result<(), Violation> {
+        while !self.messages.is_empty() {
+            let mut messages = std::mem::take(&mut self.messages);
+            self.random.shuffle(&mut messages);
+            for message in messages {
+                self.deliver(message.to, message.number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_equal(&self) -> Result<(), Violation> {
+        let first = &self.nodes[0];
+        for node in &self.nodes[1..] {
+            let (one, other) = (&first.server, &node.server);
+            let same = first.shown == node.shown
+                && one.store == other.store
+                && one.log.len() == other.log.len()
+                && one.replica.applied() == other.replica.applied();
+            check(same, Promise::Convergence, || {
+                let (here, there) = (one.replica.applied(), other.replica.applied());
+                format!("the end differs: '{here}' here and '{there}' there")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What is missing now either died with its only holder or waits for such a write.
+    fn check_lost(&mut self) -> Result<(), Violation> {
+        let all = self.oracle.writes.len();
+        let mut gone = (0..all).fold(0, |set, number| set | only(number)) & !self.nodes[0].shown;
+        let missing = gone;
+        for node in &self.nodes {
+            for held in node.server.replica.pending().iter() {
+                gone &= !only(self.oracle.number(held.update.version)?);
+                self.tally.stranded += 1;
+            }
+        }
+        check(gone & !self.dropped == 0, Promise::Convergence, || {
+            format!("{} vanished, and no restart took it", self.oracle.tell(gone & !self.dropped))
+        })?;
+        self.tally.lost += u64::from(gone.count_ones());
+        for number in numbers(missing & !gone) {
+            let waits_for_lost = self.oracle.writes[number].before & gone != 0;
+            check(waits_for_lost, Promise::Convergence, || {
+                format!("{} is held, and nothing it needs is lost", self.oracle.version(number))
+            })?;
+        }
+        Ok(())
+    }
+}

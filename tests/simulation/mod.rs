@@ -1,0 +1,82 @@
+//! A seeded simulation around the pure core: servers, links that delay, reorder, repeat and lose,
+//! cuts, restarts, and sessions that move. After every step an [`oracle`] is asked.
+
+pub(crate) mod ending;
+pub(crate) mod narrow;
+pub(crate) mod node;
+pub(crate) mod oracle;
+pub(crate) mod random;
+pub(crate) mod session;
+pub(crate) mod world;
+
+use oracle::Violation;
+use world::World;
+
+/// A mistake that is made on purpose, around the core, to see that the simulation notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// A held update is shown at once.
+    ShowsOnArrival,
+    /// A held update is shown when the stored versions of the keys seem new enough.
+    AsksTheStore,
+    /// A context keeps one version for each server, not for each chain.
+    OneVersionAServer,
+    /// What was received is never sent again, applied or not.
+    AcknowledgesReceipt,
+    /// A new life writes at once and asks nobody for a clock.
+    AsksNoClock,
+}
+
+impl Flaw {
+    /// Whether updates are shown that the core holds back; then what the core says of itself is not
+    /// what the store shows, and is not checked.
+    pub(crate) fn opens_the_gate(self) -> bool {
+        matches!(self, Self::ShowsOnArrival | Self::AsksTheStore)
+    }
+}
+
+/// How often the interesting things happened. A simulation in which they do not proves nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) writes: u64,
+    pub(crate) reads: u64,
+    pub(crate) moves: u64,
+    pub(crate) held: u64,
+    pub(crate) asked_again: u64,
+    pub(crate) restarts_empty: u64,
+    pub(crate) restarts_with_log: u64,
+    /// Own updates of an earlier life that a server got back from a peer.
+    pub(crate) returned: u64,
+    /// Writes that died with their only holder.
+    pub(crate) lost: u64,
+    /// Updates that wait for such a write for ever.
+    pub(crate) stranded: u64,
+}
+
+impl Tally {
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            writes: self.writes + other.writes,
+            reads: self.reads + other.reads,
+            moves: self.moves + other.moves,
+            held: self.held + other.held,
+            asked_again: self.asked_again + other.asked_again,
+            restarts_empty: self.restarts_empty + other.restarts_empty,
+            restarts_with_log: self.restarts_with_log + other.restarts_with_log,
+            returned: self.returned + other.returned,
+            lost: self.lost + other.lost,
+            stranded: self.stranded + other.stranded,
+        }
+    }
+}
+
+/// Plays one schedule.
+pub(crate) fn play(seed: u64, flaw: Option<Flaw>) -> Result<Tally, Violation> {
+    let mut world = World::new(seed, flaw);
+    for _ in 0..world.steps {
+        world.step()?;
+    }
+    world.end()?;
+    Ok(world.tally)
+}

@@ -1,0 +1,169 @@
+//! A server of the simulation, and what must hold of it after every step.
+
+use causal_kv::core::{Effect, Held, Limits, Update, Version};
+
+use super::Flaw;
+use super::oracle::{Oracle, Promise, Violation, Writes, check, numbers, only};
+use crate::shared::Server;
+
+/// One server over all its lives.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) server: Server,
+    /// What the test saw it apply in this life, and what it began this life with.
+    pub(crate) shown: Writes,
+    /// What it applied since the last check.
+    fresh: Writes,
+    /// What it told its peers to have received; only the flaw that takes this for applied asks.
+    pub(crate) received: Writes,
+    /// How far its clock goes ahead.
+    pub(crate) skew_us: u64,
+    /// When it may write again after a start.
+    pub(crate) opens_at: u64,
+    limits: Limits,
+}
+
+impl Node {
+    pub(crate) fn new(id: u32, skew_us: u64, limits: Limits) -> Self {
+        let mut server = Server::start(id, Vec::new(), limits);
+        server.replica.open();
+        Self { server, shown: 0, fresh: 0, received: 0, skew_us, opens_at: 0, limits }
+    }
+
+    /// Begins a new life with the first `kept` updates of the log. Gives what was lost.
+    pub(crate) fn restart(&mut self, kept: usize, oracle: &Oracle) -> Result<Writes, Violation> {
+        let mut log = std::mem::take(&mut self.server.log);
+        log.truncate(kept);
+        let had = self.shown;
+        self.shown = 0;
+        for update in &log {
+            self.shown |= only(oracle.number(update.version)?);
+        }
+        self.fresh = self.shown;
+        self.received &= if kept == 0 { 0 } else { Writes::MAX };
+        self.server = Server::start(self.server.replica.id(), log, self.limits);
+        Ok(had & !self.shown)
+    }
+
+    /// The test saw it apply a write.
+    pub(crate) fn show(&mut self, number: usize) {
+        self.shown |= only(number);
+        self.fresh |= only(number);
+    }
+
+    /// Receives a write. Gives whether it asks its peers to send again.
+    pub(crate) fn receive(
+        &mut self,
+        number: usize,
+        now_us: u64,
+        oracle: &Oracle,
+        flaw: Option<Flaw>,
+    ) -> Result<bool, Violation> {
+        let update = &oracle.writes[number].update;
+        let taken = self.server.receive(update, now_us + self.skew_us);
+        let effects = taken.map_err(|refusal| Violation {
+            promise: Promise::Uniqueness,
+            text: format!("server {} refused: {refusal}", self.server.replica.id()),
+        })?;
+        self.received |= only(number);
+        let mut asks_again = false;
+        for effect in effects {
+            match effect {
+                Effect::Apply { update, .. } => self.note_applied(&update, oracle, flaw)?,
+                Effect::AskAgain => asks_again = true,
+                Effect::Hold { .. } => {}
+            }
+        }
+        while let Some(early) = self.shown_too_early(oracle, flaw)? {
+            self.server.store.apply_update(&oracle.writes[early].update);
+            self.show(early);
+        }
+        Ok(asks_again)
+    }
+
+    fn note_applied(
+        &mut self,
+        update: &Update,
+        oracle: &Oracle,
+        flaw: Option<Flaw>,
+    ) -> Result<(), Violation> {
+        let number = oracle.number(update.version)?;
+        let twice = self.shown & only(number) != 0 && !flaw.is_some_and(Flaw::opens_the_gate);
+        check(!twice, Promise::Uniqueness, || format!("{} is applied twice", update.version))?;
+        self.show(number);
+        Ok(())
+    }
+
+    /// What a wrong gate would show of what the core holds back.
+    fn shown_too_early(
+        &self,
+        oracle: &Oracle,
+        flaw: Option<Flaw>,
+    ) -> Result<Option<usize>, Violation> {
+        for held in self.server.replica.pending().iter() {
+            let number = oracle.number(held.update.version)?;
+            let opens = match flaw {
+                Some(Flaw::ShowsOnArrival) => true,
+                Some(Flaw::AsksTheStore) => self.store_seems_new_enough(&held.update, oracle)?,
+                _ => false,
+            };
+            if opens && self.shown & only(number) == 0 {
+                return Ok(Some(number));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The tempting gate: does each key that an update depends on show something as new?
+    fn store_seems_new_enough(&self, update: &Update, oracle: &Oracle) -> Result<bool, Violation> {
+        let mut all = true;
+        for &wanted in update.predecessor().iter().chain(&update.dependencies) {
+            let changes = &oracle.writes[oracle.number(wanted)?].update.changes;
+            let shown = |key: &str| self.server.store.read(key).version();
+            all &= changes.iter().all(|change| shown(&change.key) >= Some(wanted));
+        }
+        Ok(all)
+    }
+
+    /// All that must hold of it now.
+    pub(crate) fn check(&mut self, oracle: &Oracle, flaw: Option<Flaw>) -> Result<(), Violation> {
+        for number in numbers(std::mem::take(&mut self.fresh)) {
+            let missing = oracle.writes[number].past & !self.shown;
+            check(missing == 0, Promise::Causality, || {
+                let (id, version) = (self.server.replica.id(), oracle.version(number));
+                format!("server {id} shows {version} without {}", oracle.tell(missing))
+            })?;
+        }
+        if flaw.is_some_and(Flaw::opens_the_gate) {
+            return Ok(());
+        }
+        (0..oracle.writes.len()).try_for_each(|number| self.check_coverage(number, oracle))?;
+        let pending = self.server.replica.pending();
+        check(pending.len() == pending.iter().count(), Promise::Release, || {
+            format!("server {} miscounts what it holds", self.server.replica.id())
+        })?;
+        pending.iter().try_for_each(|held| self.check_held(held, oracle))
+    }
+
+    /// `applied` covers a write if and only if it was applied.
+    pub(crate) fn check_coverage(&self, number: usize, oracle: &Oracle) -> Result<(), Violation> {
+        let replica = &self.server.replica;
+        let (applied, version) = (replica.applied(), oracle.version(number));
+        let agrees = applied.covers(version) == (self.shown & only(number) != 0);
+        check(agrees, Promise::Coverage, || {
+            format!("server {}: '{applied}' is wrong about {version}", replica.id())
+        })
+    }
+
+    /// A held update waits for something, and for something that really comes before it.
+    fn check_held(&self, held: &Held, oracle: &Oracle) -> Result<(), Violation> {
+        let (replica, update) = (&self.server.replica, &held.update);
+        let missing = |version: &Version| !replica.applied().covers(*version);
+        let mut waits_for = update.predecessor().into_iter().chain(update.dependencies.clone());
+        let before = oracle.writes[oracle.number(update.version)?].before;
+        let waits = missing(&held.missing) && waits_for.any(|version| missing(&version));
+        check(waits && before & !self.shown != 0, Promise::Release, || {
+            format!("server {} holds {} for nothing", replica.id(), update.version)
+        })
+    }
+}

@@ -1,5 +1,8 @@
 //! `causal-server`: one replica.
 
+// A program talks to people on its standard streams.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;

@@ -71,8 +71,12 @@ impl Pending {
 
     /// Whether this very update is held.
     pub fn contains(&self, version: Version) -> bool {
-        let origin = self.origins.get(&version.server);
-        origin.is_some_and(|origin| origin.held.contains_key(&version.timestamp))
+        self.find(version).is_some()
+    }
+
+    /// The held update of this version.
+    pub fn find(&self, version: Version) -> Option<&Held> {
+        self.origins.get(&version.server)?.held.get(&version.timestamp)
     }
 
     /// The held updates, by origin and age.

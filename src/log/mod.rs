@@ -133,10 +133,10 @@ impl Log {
         Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now(), bytes_max }
     }
 
-    /// Milliseconds since the log began.
+    /// Milliseconds since the log began. Wraps after 49 days, as [`Entry::appended_ms`] does.
     pub fn now_ms(&self) -> u32 {
-        // Wraps after 49 days, as `Entry::appended_ms` does.
-        (self.began.elapsed().as_millis() & u128::from(u32::MAX)) as u32
+        let wrapped = self.began.elapsed().as_millis() % (1 << 32);
+        u32::try_from(wrapped).expect("it was wrapped")
     }
 
     /// Appends a batch, empties it, and wakes whoever waits. Gives the first one's place.

@@ -293,7 +293,7 @@ fn update(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
     let distance: u64 = distance.parse().map_err(|_| wrong())?;
     let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
     let dependencies = Version::parse_all(rest).map_err(|_| wrong())?;
-    if decoder.len() < 3 || decoder.len() % 2 == 0 {
+    if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
         return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
     }
     let mut changes = Vec::with_capacity(decoder.len() / 2);

@@ -26,5 +26,6 @@ pub mod command;
 pub mod encode;
 mod inline;
 pub mod link;
+mod parse;
 pub mod reply;
 pub mod resp;

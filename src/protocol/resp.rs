@@ -239,7 +239,7 @@ impl Decoder {
             },
         };
         if length > BULK_BYTES_MAX {
-            return self.skip_bulk(length);
+            return Ok(self.skip_bulk(length));
         }
         let end = self.at + length;
         if self.filled < end + 2 {
@@ -274,18 +274,19 @@ impl Decoder {
         }
     }
 
-    fn skip_bulk(&mut self, length: usize) -> Result<bool, FramingError> {
+    /// Throws a bulk string away. False: more bytes are needed.
+    fn skip_bulk(&mut self, length: usize) -> bool {
         let count = self.skip.min(self.filled - self.at);
         // What is thrown away must not stay in the buffer: the rest moves into its place.
         self.buffer.copy_within(self.at + count..self.filled, self.at);
         self.filled -= count;
         self.skip -= count;
         if self.skip > 0 {
-            return Ok(false);
+            return false;
         }
         self.places.push(Place::TooLong(length));
         self.end_bulk(self.at);
-        Ok(true)
+        true
     }
 
     fn end_bulk(&mut self, at: usize) {

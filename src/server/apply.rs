@@ -36,6 +36,7 @@ pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>) {
         meta: Vec::new(),
         hidden: Vec::new(),
         effects: Vec::new(),
+        answers: Vec::new(),
         last: (String::from("0"), 0),
     };
     loop {
@@ -89,6 +90,8 @@ struct Apply<'a> {
     meta: Vec<u8>,
     hidden: Vec<u32>,
     effects: Vec<Effect>,
+    /// Batches that go back when the lock is released.
+    answers: Vec<(Box<Batch>, Arc<Slot>)>,
     /// The key and the timestamp of what was applied last, for the log lines.
     last: (String, u64),
 }
@@ -97,7 +100,7 @@ impl Apply<'_> {
     /// Applies a batch and answers it. Gives whether to stop.
     fn all(&mut self, drained: impl Iterator<Item = Request>) -> bool {
         let shared = self.shared;
-        let (mut answers, mut stop): (Vec<(Box<Batch>, Arc<Slot>)>, bool) = (Vec::new(), false);
+        let mut stop = false;
         let now_us = now_us();
         let mut replica = shared.replica.write();
         // The place in the log of what is applied next.
@@ -106,7 +109,7 @@ impl Apply<'_> {
             match request {
                 Request::Write(mut batch, slot) => {
                     self.write(&mut replica, &mut batch, &mut sequence, now_us);
-                    answers.push((batch, slot));
+                    self.answers.push((batch, slot));
                 }
                 Request::Receive(updates, link) => {
                     self.receive(&mut replica, updates, &link, now_us);
@@ -127,7 +130,7 @@ impl Apply<'_> {
             shared.log.append(&mut self.log);
         }
         drop::<RwLockWriteGuard<'_, Replica>>(replica);
-        for (batch, slot) in answers {
+        for (batch, slot) in self.answers.drain(..) {
             slot.give(batch);
         }
         stop
@@ -217,7 +220,7 @@ impl Apply<'_> {
         self.show(replica, head, changes.clone());
         self.shared.updates_local.fetch_add(1, Ordering::Relaxed);
         let id = self.shared.options.id;
-        let level = if told { log::Level::Info } else { log::Level::Debug };
+        let level = level(told);
         if log::log_enabled!(level) {
             for (key, value) in changes {
                 let key = printable(key);
@@ -266,7 +269,6 @@ impl Apply<'_> {
         now_us: u64,
     ) {
         for update in updates {
-            let key = if log::log_enabled!(log::Level::Info) { first_key(&update) } else { None };
             let mut effects = std::mem::take(&mut self.effects);
             if let Err(error) = replica.receive(update, now_us, &mut effects) {
                 self.effects = effects;
@@ -275,19 +277,9 @@ impl Apply<'_> {
             for effect in effects.drain(..) {
                 match effect {
                     Effect::Apply { update, waited_us } => {
-                        self.replicated(replica, &update, waited_us)
+                        self.replicated(replica, &update, waited_us);
                     }
-                    Effect::Hold { version, missing } => {
-                        if let Some((told, key)) = &key {
-                            let level = if *told { log::Level::Info } else { log::Level::Debug };
-                            let id = self.shared.options.id;
-                            log::log!(
-                                level,
-                                "Server {id} delaying update for {key} at {version} as it should \
-                                 occur after {missing}"
-                            );
-                        }
-                    }
+                    Effect::Hold { version, missing } => self.held(replica, version, missing),
                     Effect::AskAgain => self.shared.mesh.ask_again(),
                 }
             }
@@ -295,9 +287,22 @@ impl Apply<'_> {
         }
     }
 
+    fn held(&self, replica: &Replica, version: Version, missing: Version) {
+        let Some(held) = replica.pending().find(version) else { return };
+        let (id, level) = (self.shared.options.id, level(held.update.told));
+        for change in &held.update.changes {
+            let key = printable(&change.key);
+            log::log!(
+                level,
+                "Server {id} delaying update for {key} at {version} as it should occur after \
+                 {missing}"
+            );
+        }
+    }
+
     fn replicated(&mut self, replica: &Replica, update: &Update, waited_us: Option<u64>) {
         let &Update { version, predecessor, told, .. } = update;
-        let level = if told { log::Level::Info } else { log::Level::Debug };
+        let level = level(told);
         if log::log_enabled!(level) {
             self.tell(level, update, waited_us);
         }
@@ -345,7 +350,7 @@ impl Apply<'_> {
     }
 }
 
-fn first_key(update: &Update) -> Option<(bool, String)> {
-    let change = update.changes.first()?;
-    Some((update.told, printable(&change.key).into_owned()))
+/// What a person asked for is told at info level, what a program did at debug level.
+fn level(told: bool) -> log::Level {
+    if told { log::Level::Info } else { log::Level::Debug }
 }

@@ -144,7 +144,7 @@ impl Connection<'_> {
                     drop(session);
                     let answer = wait.run(self.shared, self.stream);
                     session = self.session.lock();
-                    session.answer(wait, answer);
+                    session.answer(&wait, &answer);
                 }
                 Step::Close => {
                     session.write_out(self.stream)?;

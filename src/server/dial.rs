@@ -13,7 +13,7 @@ use super::link_in;
 use super::shared::Shared;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_millis(1000);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a try came to nothing.

@@ -8,12 +8,12 @@ use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
 use crate::protocol::resp::Asked;
 
 use super::glob;
-use super::introspection::REDIS_VERSION;
+use super::handoff::Own;
 use super::parts::PARTS;
 use super::session::{ReplyTo, Session, Step};
 use super::wait::{self, Wait};
 
-const OK: &[u8] = b"+OK\r\n";
+pub(super) const OK: &[u8] = b"+OK\r\n";
 
 impl Session {
     /// Runs one command.
@@ -117,42 +117,6 @@ impl Session {
         Step::Next
     }
 
-    fn execute_connection(&mut self, command: Command<'_>) -> Step {
-        use Command as C;
-        match command {
-            C::Auth { user, password } => {
-                if self.log_in(user, password) {
-                    self.out.extend_from_slice(OK);
-                    return Step::Trust;
-                }
-            }
-            C::Hello { version, login, name } => return self.hello(version, login, name),
-            C::Select | C::ClientSetInfo => self.out.extend_from_slice(OK),
-            C::ClientSetName { name } => self.rename(name),
-            C::ClientGetName if self.name.is_empty() => self.null(),
-            C::ClientGetName => bulk_into(&mut self.out, self.name.as_bytes()),
-            C::ClientId => {
-                let number = usize::try_from(self.number).unwrap_or(usize::MAX);
-                header_into(&mut self.out, b':', number);
-            }
-            C::ClientList => self.client_list(),
-            C::CommandDocs => header_into(&mut self.out, b'*', 0),
-            C::CommandCount => header_into(&mut self.out, b':', 0),
-            C::ConfigGet { patterns } => self.config(&patterns),
-            C::Peer => return Step::Peer,
-            C::CrossProtocol => {
-                log::warn!("A browser was sent to this port by {}; closed", self.address);
-                return Step::Close;
-            }
-            C::Quit => {
-                self.out.extend_from_slice(OK);
-                return Step::Close;
-            }
-            _ => self.error("ERR this command has no meaning here"),
-        }
-        Step::Next
-    }
-
     /// Shows `show` what a key shows. Whatever it is, a nil that hides a delete included, has been
     /// seen.
     fn look<T>(&mut self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
@@ -165,11 +129,12 @@ impl Session {
 
     fn read_value(&mut self, key: &str) {
         let resp3 = self.resp3;
-        let own = self.own_write(key).map(|value| value.map(str::to_owned));
+        // Taken out so that the session can be looked at while it grows.
         let mut out = std::mem::take(&mut self.out);
-        match own {
-            Some(value) => value_into(&mut out, value.as_deref(), resp3),
-            None => self.look(key, |shown| value_into(&mut out, value(&shown), resp3)),
+        match self.own_write(key) {
+            Own::Wrote(value) => value_into(&mut out, Some(value), resp3),
+            Own::Deleted => value_into(&mut out, None, resp3),
+            Own::Nothing => self.look(key, |shown| value_into(&mut out, value(&shown), resp3)),
         }
         self.out = out;
     }
@@ -198,7 +163,9 @@ impl Session {
             value_into(out, value(&shown), resp3);
             versions.extend(shown.version());
         });
-        versions.into_iter().for_each(|version| self.see(version));
+        for version in versions {
+            self.see(version);
+        }
     }
 
     /// Runs something that shows the whole store: the session has seen all that is applied. The
@@ -247,7 +214,9 @@ impl Session {
 
     fn after(&mut self, versions: Vec<Version>, timeout_ms: u64) -> Step {
         let Some(missing) = wait::first_missing(&self.shared, &versions) else {
-            versions.into_iter().for_each(|version| self.see(version));
+            for version in versions {
+                self.see(version);
+            }
             self.out.extend_from_slice(OK);
             return Step::Next;
         };
@@ -305,112 +274,9 @@ impl Session {
             }
         }
     }
-
-    /// Checks a password; answers only if it is wrong.
-    fn log_in(&mut self, user: &str, password: &str) -> bool {
-        let Some(expected) = &self.shared.options.password else {
-            self.error(
-                "ERR AUTH called without any password configured for the default user. Are you \
-                 sure your configuration is correct?",
-            );
-            return false;
-        };
-        // Takes as long for a password that is nearly right as for any other of its length.
-        let differences =
-            expected.bytes().zip(password.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-        if user != "default" || expected.len() != password.len() || differences != 0 {
-            self.error("WRONGPASS invalid username-password pair or user is disabled.");
-            return false;
-        }
-        self.authenticated = true;
-        true
-    }
-
-    fn hello(
-        &mut self,
-        version: Option<u8>,
-        login: Option<(&str, &str)>,
-        name: Option<&str>,
-    ) -> Step {
-        if let Some((user, password)) = login
-            && !self.log_in(user, password)
-        {
-            return Step::Next;
-        }
-        if !self.authenticated {
-            self.error(
-                "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-                 HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client",
-            );
-            return Step::Next;
-        }
-        if let Some(name) = name {
-            self.name = name.to_owned();
-        }
-        self.resp3 = version.map_or(self.resp3, |version| version == 3);
-        self.map_header(7);
-        let texts = [("server", "redis"), ("version", REDIS_VERSION)];
-        let roles = [("mode", "standalone"), ("role", "master")];
-        for (name, value) in texts.into_iter().chain(roles) {
-            bulk_into(&mut self.out, name.as_bytes());
-            bulk_into(&mut self.out, value.as_bytes());
-        }
-        bulk_into(&mut self.out, b"proto");
-        header_into(&mut self.out, b':', if self.resp3 { 3 } else { 2 });
-        bulk_into(&mut self.out, b"id");
-        header_into(&mut self.out, b':', usize::try_from(self.number).unwrap_or(usize::MAX));
-        bulk_into(&mut self.out, b"modules");
-        header_into(&mut self.out, b'*', 0);
-        Step::Trust
-    }
-
-    fn map_header(&mut self, pairs: usize) {
-        if self.resp3 {
-            header_into(&mut self.out, b'%', pairs);
-        } else {
-            header_into(&mut self.out, b'*', 2 * pairs);
-        }
-    }
-
-    fn rename(&mut self, name: &str) {
-        name.clone_into(&mut self.name);
-        if let Some(client) = self.shared.clients.lock().get_mut(&self.address) {
-            name.clone_into(&mut client.name);
-        }
-        self.out.extend_from_slice(OK);
-    }
-
-    fn client_list(&mut self) {
-        let mut lines: Vec<(u64, String)> = Vec::new();
-        for (address, client) in self.shared.clients.lock().iter() {
-            let age = client.since.elapsed().as_secs();
-            let line =
-                format!("id={} addr={address} name={} age={age}", client.number, client.name);
-            lines.push((client.number, line));
-        }
-        lines.sort();
-        let text: String = lines.into_iter().map(|(_, line)| line + "\n").collect();
-        bulk_into(&mut self.out, text.as_bytes());
-    }
-
-    fn config(&mut self, patterns: &[&str]) {
-        let maximum = self.shared.options.connections_max.to_string();
-        let settings = [("save", ""), ("appendonly", "no"), ("maxclients", maximum.as_str())];
-        let asked = |name: &str| patterns.iter().any(|p| glob::matches(&p.to_lowercase(), name));
-        let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();
-        self.map_header(found.len());
-        for (name, value) in found {
-            bulk_into(&mut self.out, name.as_bytes());
-            bulk_into(&mut self.out, value.as_bytes());
-        }
-    }
-
-    fn null(&mut self) {
-        value_into(&mut self.out, None, self.resp3);
-    }
 }
 
-fn value_into(out: &mut Vec<u8>, value: Option<&str>, resp3: bool) {
+pub(super) fn value_into(out: &mut Vec<u8>, value: Option<&str>, resp3: bool) {
     match value {
         Some(value) => bulk_into(out, value.as_bytes()),
         None if resp3 => out.extend_from_slice(b"_\r\n"),

@@ -70,9 +70,6 @@ mod tests {
 
     #[test]
     fn many_stars_do_not_take_for_ever() {
-        assert!(!matches(
-            &"a*".repeat(40),
-            &"a".repeat(4000).replace('a', "ab")[..7999].repeat(1).replace("ba", "bc")
-        ));
+        assert!(!matches(&("a*".repeat(40) + "b"), &"a".repeat(4000)));
     }
 }

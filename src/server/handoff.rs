@@ -35,6 +35,14 @@ pub(super) struct Outcome {
     pub(super) deleted: usize,
 }
 
+/// What a connection's own writes that are under way say of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own<'a> {
+    Wrote(&'a str),
+    Deleted,
+    Nothing,
+}
+
 /// A connection's writes, in order.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -94,11 +102,15 @@ impl Batch {
         })
     }
 
-    /// What the batch itself says of a key: `None` if nothing; else its value, if it has one.
-    pub(super) fn find(&self, key: &str) -> Option<Option<&str>> {
+    /// What the batch itself says of a key.
+    pub(super) fn find(&self, key: &str) -> Own<'_> {
         let newest_first = self.writes.iter().rev();
         let mut changes = newest_first.flat_map(|write| self.changes(write).rev());
-        changes.find(|&(found, _)| found == key).map(|(_, value)| value)
+        match changes.find(|&(found, _)| found == key) {
+            Some((_, Some(value))) => Own::Wrote(value),
+            Some((_, None)) => Own::Deleted,
+            None => Own::Nothing,
+        }
     }
 
     /// How many bytes of text it has.

@@ -97,9 +97,9 @@ impl Shared {
         );
         lines.insert(id, own);
         for (known, up, applied) in peers {
-            let link = if up { "up" } else { "down" };
+            let state = if up { "up" } else { "down" };
             let line = format!(
-                "id={} name={} address={} link={link} applied={} lag={}",
+                "id={} name={} address={} link={state} applied={} lag={}",
                 known.id,
                 known.name,
                 known.address,

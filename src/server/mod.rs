@@ -35,6 +35,7 @@ mod connection;
 mod dial;
 mod execute;
 mod glob;
+mod greeting;
 mod handoff;
 mod introspection;
 mod link_in;

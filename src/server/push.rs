@@ -4,16 +4,25 @@
 //! replies, is decided in the session, whose lock both threads of the connection take.
 
 use std::net::TcpStream;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use crate::core::Update;
+use crate::protocol::encode::{bulk_into, header_into};
+use crate::protocol::link::Frame;
+use crate::protocol::resp::{Asked, Decoder};
 
 use super::session::Session;
 use super::shared::Shared;
 
 /// How often it looks whether the connection is gone, if nothing wakes it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How much of the log is copied out at a time.
+const PUSH_BYTES: usize = 256 * 1024;
 
 /// Runs until the connection ends.
 pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &TcpStream) {
@@ -31,5 +40,64 @@ pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return;
         }
+    }
+}
+
+impl Session {
+    /// Adds the pushes of all that is in the log before `end`. A push is a read.
+    pub(super) fn push_until(&mut self, end: u64) {
+        while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
+            let mut decoder = Decoder::default();
+            decoder.expect_peer();
+            let (mut frames, mut hidden) = (Vec::new(), Vec::new());
+            let read = self.shared.log.read(cursor, |entry| {
+                if entry.sequence >= end || frames.len() > PUSH_BYTES {
+                    return ControlFlow::Break(());
+                }
+                frames.extend_from_slice(entry.frame);
+                hidden.push(entry.hidden().collect::<Vec<u32>>());
+                ControlFlow::Continue(())
+            });
+            let Ok(cursor) = read else {
+                self.error("ERR this client does not keep up with its pushes; connect again");
+                self.closing = true;
+                return;
+            };
+            self.joined.as_mut().expect("it has a cursor").cursor = cursor;
+            decoder.extend(&frames);
+            for hidden in hidden {
+                let found = decoder.next_request();
+                debug_assert!(matches!(found, Ok(Some(Asked::Array))));
+                if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
+                    self.push(&update, &hidden);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, update: &Update, hidden: &[u32]) {
+        let version = update.version.to_string();
+        let asked_before = self.asked;
+        self.asked = self.joined.as_ref().map_or(Asked::Array, |joined| joined.asked);
+        for (place, change) in (0u32..).zip(&update.changes) {
+            if hidden.contains(&place) {
+                continue;
+            }
+            self.see(update.version);
+            let key = &change.key;
+            let words: &[&str] = match &change.value {
+                Some(value) => &["push", "replicate", key, value, &version],
+                None => &["push", "deleted", key, &version],
+            };
+            if self.asked == Asked::Line {
+                self.words(&words[1..]);
+                continue;
+            }
+            header_into(&mut self.out, if self.resp3 { b'>' } else { b'*' }, words.len());
+            for word in words {
+                bulk_into(&mut self.out, word.as_bytes());
+            }
+        }
+        self.asked = asked_before;
     }
 }

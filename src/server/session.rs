@@ -9,25 +9,23 @@
 
 use std::io::{self, Write};
 use std::net::TcpStream;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::core::{Applied, Context, Update, Version};
+use crate::core::{Applied, Context, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{bulk_into, error_into, header_into, line_into};
-use crate::protocol::link::Frame;
 use crate::protocol::resp::{Asked, Decoder, FramingError};
 
-use super::handoff::{Batch, Slot};
+use super::handoff::{Batch, Own, Slot};
 use super::shared::{Request, Shared};
 use super::wait::{Answer, Wait};
 
 /// So many writes go to the apply thread at once at most; and so many bytes of them.
 const BATCH_WRITES_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
-/// How much of the log is copied out at a time for pushes.
-const PUSH_BYTES: usize = 256 * 1024;
+/// A buffer of replies that was larger is given back.
+const OUT_BYTES_KEPT: usize = 1 << 20;
 
 /// What the connection does next.
 #[derive(Debug)]
@@ -62,14 +60,17 @@ struct Deferred {
     asked: Asked,
 }
 
+/// A client that joined.
 #[derive(Debug)]
-struct Joined {
+pub(super) struct Joined {
     /// What comes next in the log.
-    cursor: u64,
-    asked: Asked,
+    pub(super) cursor: u64,
+    /// How it asked: so it is pushed.
+    pub(super) asked: Asked,
 }
 
 /// A client's session.
+#[allow(clippy::struct_excessive_bools)] // four facts of a connection, independent of each other
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) shared: Arc<Shared>,
@@ -92,7 +93,7 @@ pub(super) struct Session {
     batch: Option<Box<Batch>>,
     deferred: Vec<Deferred>,
     slot: Arc<Slot>,
-    joined: Option<Joined>,
+    pub(super) joined: Option<Joined>,
     pub(super) last_write: Option<Version>,
 }
 
@@ -202,8 +203,8 @@ impl Session {
     }
 
     /// What this session's own writes that are still under way say of a key.
-    pub(super) fn own_write(&self, key: &str) -> Option<Option<&str>> {
-        self.batch.as_ref().and_then(|batch| batch.find(key))
+    pub(super) fn own_write(&self, key: &str) -> Own<'_> {
+        self.batch.as_ref().map_or(Own::Nothing, |batch| batch.find(key))
     }
 
     /// Hands the writes over, waits for them, and puts their replies into place.
@@ -245,8 +246,8 @@ impl Session {
         let last = batch.outcomes.iter().rev().find_map(|outcome| outcome.version);
         self.last_write = last.or(self.last_write);
         // The last write carries all that was seen before it, unless nothing was written.
-        let lost: &[Version] = if batch.refused.is_some() { &batch.dependencies } else { &[] };
-        for &version in lost.iter().chain(&batch.seen).chain(&last) {
+        let refused: &[Version] = if batch.refused.is_some() { &batch.dependencies } else { &[] };
+        for &version in refused.iter().chain(&batch.seen).chain(&last) {
             self.see(version);
         }
     }
@@ -296,68 +297,15 @@ impl Session {
         self.joined.as_ref().filter(|_| !self.closing).map(|joined| joined.cursor)
     }
 
-    /// Adds the pushes of all that is in the log before `end`. A push is a read.
-    pub(super) fn push_until(&mut self, end: u64) {
-        while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
-            let mut decoder = Decoder::default();
-            decoder.expect_peer();
-            let (mut frames, mut hidden) = (Vec::new(), Vec::new());
-            let read = self.shared.log.read(cursor, |entry| {
-                if entry.sequence >= end || frames.len() > PUSH_BYTES {
-                    return ControlFlow::Break(());
-                }
-                frames.extend_from_slice(entry.frame);
-                hidden.push(entry.hidden().collect::<Vec<u32>>());
-                ControlFlow::Continue(())
-            });
-            let Ok(cursor) = read else {
-                self.error("ERR this client does not keep up with its pushes; connect again");
-                self.closing = true;
-                return;
-            };
-            self.joined.as_mut().expect("it has a cursor").cursor = cursor;
-            decoder.extend(&frames);
-            for hidden in hidden {
-                let found = decoder.next_request();
-                debug_assert!(matches!(found, Ok(Some(Asked::Array))));
-                if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
-                    self.push(&update, &hidden);
-                }
-            }
-        }
-    }
-
-    fn push(&mut self, update: &Update, hidden: &[u32]) {
-        let version = update.version.to_string();
-        let asked_before = self.asked;
-        self.asked = self.joined.as_ref().map_or(Asked::Array, |joined| joined.asked);
-        for (place, change) in (0u32..).zip(&update.changes) {
-            if hidden.contains(&place) {
-                continue;
-            }
-            self.see(update.version);
-            let key = &change.key;
-            let words: &[&str] = match &change.value {
-                Some(value) => &["push", "replicate", key, value, &version],
-                None => &["push", "deleted", key, &version],
-            };
-            if self.asked == Asked::Line {
-                self.words(&words[1..]);
-                continue;
-            }
-            header_into(&mut self.out, if self.resp3 { b'>' } else { b'*' }, words.len());
-            words.iter().for_each(|word| bulk_into(&mut self.out, word.as_bytes()));
-        }
-        self.asked = asked_before;
-    }
-
     /// Answers with some words: in a line if asked in a line, else in a frame.
     pub(super) fn words(&mut self, words: &[&str]) {
         if self.asked == Asked::Line {
             return line_into(&mut self.out, &words.join(" "));
         }
         header_into(&mut self.out, b'*', words.len());
-        words.iter().for_each(|word| bulk_into(&mut self.out, word.as_bytes()));
+        for word in words {
+            bulk_into(&mut self.out, word.as_bytes());
+        }
     }
 
     /// Answers with an error; the text begins with its kind.
@@ -366,15 +314,17 @@ impl Session {
     }
 
     /// Answers what it waited for.
-    pub(super) fn answer(&mut self, wait: Wait, answer: Answer) {
+    pub(super) fn answer(&mut self, wait: &Wait, answer: &Answer) {
         match answer {
             Answer::Applied => {
                 let Wait::After { versions, .. } = wait else { return };
-                versions.into_iter().for_each(|version| self.see(version));
+                for &version in versions {
+                    self.see(version);
+                }
                 self.out.extend_from_slice(b"+OK\r\n");
             }
             Answer::Missing(version) => self.error(&format!("NOTYET {version}")),
-            Answer::Count(count) => header_into(&mut self.out, b':', count),
+            Answer::Count(count) => header_into(&mut self.out, b':', *count),
             Answer::Gone => self.closing = true,
         }
     }
@@ -388,7 +338,7 @@ impl Session {
         self.flush();
         let written = stream.write_all(&self.out);
         self.out.clear();
-        if self.out.capacity() > 4 * PUSH_BYTES {
+        if self.out.capacity() > OUT_BYTES_KEPT {
             self.out = Vec::new();
         }
         written

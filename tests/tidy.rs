@@ -132,9 +132,8 @@ fn four_crates_and_no_other() {
 fn every_invariant_is_named_by_a_test() {
     let prose = fs::read_to_string(root().join("src/core/mod.rs")).expect("the protocol");
     let tests: String = sources("tests").into_iter().map(|(_, text)| text).collect();
-    let invariants: Vec<u32> = (1..100)
-        .take_while(|number| prose.contains(&format!("//! - **I{number}** ")))
-        .collect();
+    let invariants: Vec<u32> =
+        (1..100).take_while(|number| prose.contains(&format!("//! - **I{number}** "))).collect();
     assert!(invariants.len() >= 8, "the list of invariants was not found");
     for number in invariants {
         assert!(tests.contains(&format!("fn i{number}_")), "no test is named after I{number}");

@@ -73,6 +73,11 @@ struct Segment {
 }
 
 impl Segment {
+    /// An empty one that need not grow. Memory is only taken when it is written to.
+    fn roomy() -> Self {
+        Self { frames: Vec::with_capacity(SEGMENT_BYTES), ..Self::default() }
+    }
+
     fn bytes(&self) -> usize {
         self.frames.len() + self.records.len() * size_of::<Record>()
     }
@@ -128,7 +133,7 @@ impl Log {
     /// An empty log that keeps at least the newest `bytes_max` bytes, give or take a segment of
     /// 1 MiB.
     pub fn new(bytes_max: usize) -> Self {
-        let segments = VecDeque::from([Segment::default()]);
+        let segments = VecDeque::from([Segment::roomy()]);
         let tail = Tail { segments, next: 0, bytes: 0, base: Applied::default() };
         Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now(), bytes_max }
     }
@@ -245,12 +250,12 @@ impl Tail {
         let newest = self.segments.back().expect("there is always a segment");
         let full = newest.bytes() + bytes > SEGMENT_BYTES && !newest.records.is_empty();
         if full {
-            let mut spare = Segment::default();
+            let mut spare = None;
             while self.bytes > bytes_max && self.segments.len() > 1 {
-                spare = self.trim();
+                spare = Some(self.trim());
             }
-            spare.first = self.next;
-            self.segments.push_back(spare);
+            let spare = spare.unwrap_or_else(Segment::roomy);
+            self.segments.push_back(Segment { first: self.next, ..spare });
         }
         self.segments.back_mut().expect("there is always a segment")
     }

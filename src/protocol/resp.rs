@@ -93,6 +93,7 @@ pub struct Decoder {
     nulls: bool,
     bulk_bytes_max: usize,
     arguments_max: usize,
+    request_bytes_max: usize,
 }
 
 impl Default for Decoder {
@@ -111,14 +112,18 @@ impl Default for Decoder {
             nulls: false,
             bulk_bytes_max: BULK_BYTES_SKIPPED_MAX,
             arguments_max: ARGUMENTS_MAX,
+            request_bytes_max: REQUEST_BYTES_MAX,
         }
     }
 }
 
 impl Decoder {
-    /// From now on the other side is a peer: null bulk strings are welcome.
+    /// From now on the other side is a peer: null bulk strings are welcome, and what was a request
+    /// of the greatest size to it is an update that is a little larger.
     pub fn expect_peer(&mut self) {
         self.nulls = true;
+        self.arguments_max = 2 * ARGUMENTS_MAX + 1;
+        self.request_bytes_max = 2 * REQUEST_BYTES_MAX;
     }
 
     /// Whether the other side has shown who it is. Strangers get little room.
@@ -162,17 +167,17 @@ impl Decoder {
         if idle && self.buffer.len() > BUFFER_BYTES_USUAL_MAX {
             self.buffer = vec![0; BUFFER_BYTES_MIN];
         } else if self.filled * 2 > self.buffer.len() {
-            let wanted = self.bulk.map_or(0, |length| self.at + length + 2);
-            self.buffer.resize(wanted.max(self.buffer.len() * 2), 0);
+            // Grows with what has come, not with what was announced.
+            self.buffer.resize(self.buffer.len() * 2, 0);
         }
     }
 
     fn first_place(&self) -> usize {
-        let starts = self.places.iter().filter_map(|place| match place {
+        let mut starts = self.places.iter().filter_map(|place| match place {
             Place::At { start, .. } => Some(*start),
             _ => None,
         });
-        starts.min().unwrap_or(self.at)
+        starts.next().unwrap_or(self.at)
     }
 
     /// Whether a whole request or a part of one waits in the buffer.
@@ -213,8 +218,10 @@ impl Decoder {
 
     fn begin_array(&mut self, count: i64) -> Result<(), FramingError> {
         match usize::try_from(count) {
-            Ok(count) if count > ARGUMENTS_MAX => broken("invalid multibulk length"),
-            Ok(count) if count > self.arguments_max => broken("unauthenticated multibulk length"),
+            Ok(count) if count > self.arguments_max && self.arguments_max < ARGUMENTS_MAX => {
+                broken("unauthenticated multibulk length")
+            }
+            Ok(count) if count > self.arguments_max => broken("invalid multibulk length"),
             Ok(count) => {
                 self.awaited = count;
                 Ok(())
@@ -264,8 +271,8 @@ impl Decoder {
                 } else {
                     self.kept += length;
                 }
-                if self.kept > REQUEST_BYTES_MAX {
-                    return broken(format!("request larger than {REQUEST_BYTES_MAX} bytes"));
+                if self.kept > self.request_bytes_max {
+                    return broken(format!("request larger than {} bytes", self.request_bytes_max));
                 }
                 self.bulk = Some(length);
                 Ok(length)

@@ -18,10 +18,13 @@ use crate::protocol::link::{Head, update_into};
 use super::handoff::{Batch, Outcome, Slot};
 use super::introspection::printable;
 use super::mesh::Link;
+use super::parts::Writer;
 use super::shared::{Request, Shared, now_us};
 
 /// How many messages are applied under one lock at most.
 const DRAIN_MAX: usize = 128;
+/// What is applied goes to the log at the latest when so many bytes have gathered.
+const LOG_BATCH_BYTES: usize = 1 << 20;
 /// How long a start waits for the servers it was told of before it takes writes (rule R4).
 const LOADING: Duration = Duration::from_secs(3);
 /// How often it looks whether they have answered.
@@ -32,6 +35,7 @@ pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>) {
     let _alarm = Alarm(shared);
     let mut apply = Apply {
         shared,
+        parts: shared.parts.writer(),
         log: LogBatch::default(),
         meta: Vec::new(),
         hidden: Vec::new(),
@@ -86,6 +90,7 @@ fn next(shared: &Shared, requests: &Receiver<Request>) -> Result<Request, RecvTi
 
 struct Apply<'a> {
     shared: &'a Arc<Shared>,
+    parts: Writer<'a>,
     log: LogBatch,
     meta: Vec<u8>,
     hidden: Vec<u32>,
@@ -125,7 +130,11 @@ impl Apply<'_> {
                 }
                 Request::Stop => stop = true,
             }
+            if self.log.frames.len() > LOG_BATCH_BYTES {
+                shared.log.append(&mut self.log);
+            }
         }
+        self.parts.release();
         if !self.log.is_empty() {
             shared.log.append(&mut self.log);
         }
@@ -174,6 +183,8 @@ impl Apply<'_> {
         batch.refused = replica.writes_above().is_none().then_some(
             "LOADING this server has started and waits to hear from its peers; try again soon",
         );
+        let written = outcomes.iter().filter(|outcome| outcome.version.is_some()).count() as u64;
+        self.shared.updates_local.fetch_add(written, Ordering::Relaxed);
         batch.outcomes = outcomes;
         batch.seen = seen;
     }
@@ -181,7 +192,7 @@ impl Apply<'_> {
     /// Which of some keys exist. What the look-up shows becomes a dependency: a delete's reply
     /// tells what was there.
     fn look_up<'k>(
-        &self,
+        &mut self,
         replica: &Replica,
         keys: impl Iterator<Item = &'k str>,
         dependencies: &mut Vec<Version>,
@@ -194,7 +205,7 @@ impl Apply<'_> {
         };
         dependencies.drain(..).for_each(&mut see);
         for key in keys {
-            self.shared.parts.read(key, |shown| {
+            self.parts.read(key, |shown| {
                 shown.version().into_iter().for_each(&mut see);
                 let exists = matches!(shown, crate::core::Shown::Value(..));
                 if exists && !existing.contains(&key) {
@@ -218,7 +229,6 @@ impl Apply<'_> {
         let (version, predecessor) = (stamp.version, stamp.predecessor);
         let head = Head { version, predecessor, told, dependencies };
         self.show(replica, head, changes.clone());
-        self.shared.updates_local.fetch_add(1, Ordering::Relaxed);
         let id = self.shared.options.id;
         let level = level(told);
         if log::log_enabled!(level) {
@@ -252,7 +262,7 @@ impl Apply<'_> {
         }
         update_into(&mut self.log.frames, &mut self.meta, head, changes.clone());
         self.hidden.clear();
-        self.shared.parts.apply(head.version, changes.clone(), &mut self.hidden);
+        self.parts.apply(head.version, changes.clone(), &mut self.hidden);
         self.log.seal(head.version, head.predecessor, &self.hidden);
         if let Some((key, _)) = changes.last() {
             self.last.0.clear();

@@ -173,7 +173,8 @@ fn become_link(
 ) -> io::Result<()> {
     shared.clients.lock().remove(address);
     let hello = Hello::decode(decoder).map_err(|error| format!("ERR {error}"));
-    let greeted = hello.and_then(|hello| {
+    let greeted = hello.and_then(|mut hello| {
+        link_in::make_reachable(&mut hello.who, stream);
         let link = link_in::greet(shared, &hello, stream, false)?;
         Ok((hello, link))
     });

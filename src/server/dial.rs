@@ -37,7 +37,10 @@ impl From<io::Error> for Failure {
 /// Starts a thread that dials `address`, unless there is one. `given`: it was among `--peers`, so
 /// it is dialled for ever; an address known by hearsay is forgotten with the server it belonged to.
 pub(super) fn start(shared: &Arc<Shared>, address: String, given: bool) {
-    if address == shared.advertised || !shared.mesh.lock().dialled.insert(address.clone()) {
+    if address == shared.advertised {
+        return shared.mesh.answered(&address);
+    }
+    if !shared.mesh.lock().dialled.insert(address.clone()) {
         return;
     }
     let dialling = Arc::clone(shared);
@@ -115,7 +118,8 @@ fn attempt(shared: &Arc<Shared>, address: &str, given: bool) -> Result<(), Failu
     let mut decoder = Decoder::default();
     decoder.expect_peer();
     let hello = answer(&mut decoder, &stream)?;
-    let hello = hello.map_err(|error| refused(shared, address, error))?;
+    let mut hello = hello.map_err(|error| refused(shared, address, error))?;
+    link_in::make_reachable(&mut hello.who, &stream);
     shared.mesh.lock().at_address.insert(address.to_owned(), hello.who.id);
     let link = link_in::greet(shared, &hello, &stream, true);
     let link = link.map_err(|error| refused(shared, address, error))?;

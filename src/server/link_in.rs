@@ -1,7 +1,7 @@
 //! The beginning of a link, and its incoming half.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -28,6 +28,18 @@ pub(super) fn own_hello(shared: &Shared) -> Hello {
         order: ORDER.to_owned(),
         clock_kind: options.clock.to_string(),
         status: shared.mesh.own_status(&replica, options.discovery),
+    }
+}
+
+/// A server that listens everywhere and was not told what to advertise says `0.0.0.0:port`. It can
+/// be reached where its connection comes from.
+pub(super) fn make_reachable(who: &mut Known, stream: &TcpStream) {
+    if let Ok(mut address) = who.address.parse::<SocketAddr>()
+        && address.ip().is_unspecified()
+        && let Ok(peer) = stream.peer_addr()
+    {
+        address.set_ip(peer.ip());
+        who.address = address.to_string();
     }
 }
 

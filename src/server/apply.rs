@@ -299,11 +299,10 @@ impl Apply<'_> {
 
     fn held(&self, replica: &Replica, version: Version, missing: Version) {
         let Some(held) = replica.pending().find(version) else { return };
-        let (id, level) = (self.shared.options.id, level(held.update.told));
+        let id = self.shared.options.id;
         for change in &held.update.changes {
             let key = printable(&change.key);
-            log::log!(
-                level,
+            log::info!(
                 "Server {id} delaying update for {key} at {version} as it should occur after \
                  {missing}"
             );
@@ -312,7 +311,8 @@ impl Apply<'_> {
 
     fn replicated(&mut self, replica: &Replica, update: &Update, waited_us: Option<u64>) {
         let &Update { version, predecessor, told, .. } = update;
-        let level = level(told);
+        // That something waited, and that it is released, is worth a line whoever wrote it.
+        let level = if waited_us.is_some() { log::Level::Info } else { level(told) };
         if log::log_enabled!(level) {
             self.tell(level, update, waited_us);
         }

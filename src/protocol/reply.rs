@@ -53,6 +53,9 @@ impl Reply {
 
 fn decode(input: &[u8], depth: usize) -> Result<Option<(Reply, usize)>, FramingError> {
     let Some(end) = input.iter().position(|&byte| byte == b'\n') else { return Ok(None) };
+    if end == 0 {
+        return Err(FramingError("an empty line begins no reply".to_owned()));
+    }
     let line = text(&input[1..end])?;
     let line = line.strip_suffix('\r').unwrap_or(&line);
     let used = end + 1;
@@ -113,4 +116,26 @@ fn text(bytes: &[u8]) -> Result<String, FramingError> {
 
 fn number(digits: &str) -> Result<i64, FramingError> {
     digits.parse().map_err(|_| FramingError(format!("'{digits}' is not a number")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_reply_is_an_error_and_no_panic() {
+        for bytes in [&b"\n"[..], b"\r\n", b"HTTP/1.1 200 OK\r\n", b"$x\r\n", b"+\xff\r\n"] {
+            assert!(Reply::decode(bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_reply_is_none_yet() {
+        let whole = b">3\r\n$4\r\npush\r\n_\r\n:-7\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(Reply::decode(&whole[..end]), Ok(None), "{end} bytes");
+        }
+        let items = vec![Reply::Bulk("push".to_owned()), Reply::Null, Reply::Integer(-7)];
+        assert_eq!(Reply::decode(whole), Ok(Some((Reply::Push(items), whole.len()))));
+    }
 }

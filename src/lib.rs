@@ -21,7 +21,7 @@
 //! - [`protocol`] is what is said on the wire: RESP framing, commands, the link between peers.
 //! - [`log`] keeps applied updates in order; everything downstream reads it with its own cursor.
 //! - [`server`] puts these on a network: its threads, and what each may block on.
-//! - [`arguments`] reads command lines.
+//! - [`arguments`] reads command lines; [`text`] makes texts fit for one line.
 //!
 //! # To run one
 //!
@@ -41,3 +41,4 @@ pub mod core;
 pub mod log;
 pub mod protocol;
 pub mod server;
+pub mod text;

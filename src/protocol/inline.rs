@@ -2,7 +2,7 @@
 
 /// Splits a line into words and unquotes them into `words`; gives their places there. The value of
 /// `WRITE key value` is the rest of the line as it stands. `None`: unbalanced quotes.
-pub(super) fn split_line(line: &[u8], words: &mut Vec<u8>) -> Option<Vec<(usize, usize)>> {
+pub fn split_line(line: &[u8], words: &mut Vec<u8>) -> Option<Vec<(usize, usize)>> {
     let mut places: Vec<(usize, usize)> = Vec::new();
     let mut rest = line.trim_ascii_start();
     while !rest.is_empty() {

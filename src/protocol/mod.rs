@@ -2,6 +2,7 @@
 //!
 //! - [`resp`] cuts a stream of bytes into requests; [`encode`] writes replies.
 //! - [`reply`] reads replies, for clients.
+//! - [`inline`] splits a line into words.
 //! - [`command`] says what a client's request means.
 //! - [`link`] says what peers tell each other.
 //!
@@ -24,7 +25,7 @@
 
 pub mod command;
 pub mod encode;
-mod inline;
+pub mod inline;
 pub mod link;
 mod parse;
 pub mod reply;

@@ -14,9 +14,9 @@ use parking_lot::RwLockWriteGuard;
 use crate::core::{ClockKind, Context, Effect, Refusal, Replica, Update, Version};
 use crate::log::Batch as LogBatch;
 use crate::protocol::link::{Head, update_into};
+use crate::text::printable;
 
 use super::handoff::{Batch, Outcome, Slot};
-use super::introspection::printable;
 use super::mesh::Link;
 use super::parts::Writer;
 use super::shared::{Request, Shared, now_us};

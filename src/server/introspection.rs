@@ -1,12 +1,12 @@
-//! What a server tells of itself: `INFO`, `SERVERS`, `PENDING`, and texts made fit for log lines.
+//! What a server tells of itself: `INFO`, `SERVERS`, `PENDING`, `Current Data Store`.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use crate::core::Version;
+use crate::text::printable;
 
 use super::parts::PARTS;
 use super::shared::{ORDER, Shared, now_us};
@@ -16,15 +16,6 @@ pub(super) const REDIS_VERSION: &str = "7.0.0";
 /// Up to how many keys the line `Current Data Store` shows.
 const SHOWN_KEYS_MAX: usize = 16;
 const SHOWN_CHARS_MAX: usize = 64;
-
-/// A text without line breaks and other control characters: one log line stays one line.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
-        return Cow::Borrowed(text);
-    }
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
-    Cow::Owned(text.chars().map(escape).collect())
-}
 
 impl Shared {
     /// The text of `INFO`.

@@ -1,6 +1,7 @@
 //! Command lines: flags of the form `--name value`, read the same way by all three programs.
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::str::FromStr;
 
 /// A command line that is read flag by flag.
@@ -57,6 +58,43 @@ impl Arguments {
     {
         let value = self.value(flag)?;
         value.parse().map_err(|error| format!("{flag} cannot be '{value}': {error}"))
+    }
+}
+
+/// What a program prints if its command line asks for its help or its version, wherever that
+/// stands.
+pub fn information(words: &[String], program: &str, help: &str) -> Option<String> {
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        return Some(help.to_owned());
+    }
+    let version = words.iter().any(|word| word == "--version");
+    version.then(|| format!("{program} {}", env!("CARGO_PKG_VERSION")))
+}
+
+/// A name for people: one printable word.
+///
+/// # Errors
+/// It is something else.
+pub fn label(flag: &str, name: String) -> Result<String, Wrong> {
+    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!("{flag} cannot be '{}': use one word", name.escape_debug()));
+    }
+    Ok(name)
+}
+
+/// Asks on standard output for something, as the original did; the answer is a line of standard
+/// input, without the spaces around it.
+///
+/// # Errors
+/// Nobody answers.
+pub fn ask(question: &str, flags: &str) -> Result<String, Wrong> {
+    let mut answer = String::new();
+    let mut out = io::stdout();
+    let asked = write!(out, "{question}").and_then(|()| out.flush());
+    match asked.and_then(|()| io::stdin().read_line(&mut answer)) {
+        Ok(0) => Err(format!("{flags} are missing, and nobody answers; see --help")),
+        Ok(_) => Ok(answer.trim().to_owned()),
+        Err(error) => Err(format!("cannot ask: {error}")),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
+use std::thread;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::server::{Delay, Options, Server};
@@ -31,27 +32,27 @@ Without --id and --port it asks for them.
   --password-file F    clients and peers must know the first line of F
   --no-password        listen beyond this machine without a password
   --max-connections N  how many clients at a time (10000)
+  --until-eof          end when standard input ends, as it does when a parent program dies
   --quiet              log warnings and errors only; RUST_LOG overrides
   --log-time           put the time before each log line
   --help, --version";
 
+#[allow(clippy::struct_excessive_bools)] // each is a flag of the command line
 struct Settings {
     options: Options,
     host: String,
     port: u16,
     open: bool,
+    until_eof: bool,
     quiet: bool,
     log_time: bool,
 }
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if words.iter().any(|word| word == "--help" || word == "-h") {
-        println!("{HELP}");
-        return ExitCode::SUCCESS;
-    }
-    if words.iter().any(|word| word == "--version") {
-        println!("causal-server {}", env!("CARGO_PKG_VERSION"));
+    if let Some(text) = arguments::information(&words, "causal-server", HELP) {
+        // Nobody may be left to read it.
+        let _ = writeln!(io::stdout(), "{text}");
         return ExitCode::SUCCESS;
     }
     let settings = match settings(Arguments::new(words.into_iter())) {
@@ -72,7 +73,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(settings: Settings) -> Result<(), String> {
-    let Settings { options, host, port, .. } = settings;
+    let Settings { options, host, port, until_eof, .. } = settings;
+    if until_eof {
+        thread::spawn(|| {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            // At once, as after Ctrl-C.
+            std::process::exit(0);
+        });
+    }
     let listener = TcpListener::bind((host.as_str(), port)).map_err(|error| {
         format!("cannot listen on {host}:{port}: {error}; is another server running there?")
     })?;
@@ -87,6 +95,7 @@ fn settings(mut line: Arguments) -> Result<Settings, Wrong> {
         host: "127.0.0.1".to_owned(),
         port: 0,
         open: false,
+        until_eof: false,
         quiet: false,
         log_time: false,
     };
@@ -96,6 +105,7 @@ fn settings(mut line: Arguments) -> Result<Settings, Wrong> {
             "--port" => port = Some(line.parsed("--port")?),
             "--host" => settings.host = line.value("--host")?,
             "--no-password" => settings.open = true,
+            "--until-eof" => settings.until_eof = true,
             "--quiet" => settings.quiet = true,
             "--log-time" => settings.log_time = true,
             other => option(&mut settings.options, other, &mut line)?,
@@ -123,7 +133,7 @@ fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(),
         "--peers" => options.peers = arguments::addresses(&line.value(flag)?)?,
         "--advertise" => options.advertise = Some(arguments::address(&line.value(flag)?)?),
         "--no-discovery" => options.discovery = false,
-        "--name" => options.name = label(&line.value(flag)?)?,
+        "--name" => options.name = arguments::label(flag, line.value(flag)?)?,
         "--clock" => options.clock = line.parsed(flag)?,
         "--order" => match line.value(flag)?.as_str() {
             "causal" => {}
@@ -136,13 +146,6 @@ fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(),
         _ => return Err(format!("'{flag}' is not an option; see --help")),
     }
     Ok(())
-}
-
-fn label(name: &str) -> Result<String, Wrong> {
-    if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(format!("--name cannot be '{}': use one word", name.escape_debug()));
-    }
-    Ok(name.to_owned())
 }
 
 /// `TO=MS` or `TO:KEY=MS`.
@@ -168,16 +171,7 @@ fn is_loopback(host: &str) -> Result<bool, Wrong> {
 
 /// Asks as the original did.
 fn ask(settings: &mut Settings) -> Result<(), Wrong> {
-    let answer = |question: &str| -> Result<String, Wrong> {
-        print!("{question}");
-        let mut answer = String::new();
-        let read = io::stdout().flush().and_then(|()| io::stdin().read_line(&mut answer));
-        match read {
-            Ok(0) => Err("--id and --port are missing, and nobody answers; see --help".to_owned()),
-            Ok(_) => Ok(answer.trim().to_owned()),
-            Err(error) => Err(format!("cannot ask: {error}")),
-        }
-    };
+    let answer = |question| arguments::ask(question, "--id and --port");
     let number = |text: String, what: &str| format!("'{text}' is not a {what}");
     let port = answer("Server port: ")?;
     settings.port = port.parse().map_err(|_| number(port, "port"))?;

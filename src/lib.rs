@@ -21,6 +21,7 @@
 //! - [`protocol`] is what is said on the wire: RESP framing, commands, the link between peers.
 //! - [`log`] keeps applied updates in order; everything downstream reads it with its own cursor.
 //! - [`server`] puts these on a network: its threads, and what each may block on.
+//! - [`client`] is a session with the cluster that outlives the server it talks to.
 //! - [`arguments`] reads command lines; [`text`] makes texts fit for one line.
 //!
 //! # To run one
@@ -37,8 +38,11 @@
 //! ```
 
 pub mod arguments;
+pub mod client;
 pub mod core;
 pub mod log;
 pub mod protocol;
 pub mod server;
 pub mod text;
+
+pub use client::Client;

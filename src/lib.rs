@@ -22,6 +22,7 @@
 //! - [`log`] keeps applied updates in order; everything downstream reads it with its own cursor.
 //! - [`server`] puts these on a network: its threads, and what each may block on.
 //! - [`client`] is a session with the cluster that outlives the server it talks to.
+//! - [`lab`] shows what all this does: the demo, and programs in one terminal.
 //! - [`arguments`] reads command lines; [`text`] makes texts fit for one line.
 //!
 //! # To run one
@@ -40,6 +41,7 @@
 pub mod arguments;
 pub mod client;
 pub mod core;
+pub mod lab;
 pub mod log;
 pub mod protocol;
 pub mod server;

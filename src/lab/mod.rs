@@ -1,0 +1,31 @@
+//! The lab: programs around the store that show what it does. `causal-lab` runs them.
+//!
+//! - [`servers`]: three servers in one terminal.
+//! - [`clients`]: Alice and Bob play the scenario against them.
+//! - [`demo`]: both, in one go, watched and judged.
+//!
+//! # The scenario
+//!
+//! Alice, at West, writes `x lost` and then `y found`. The update of `y` from West to East is late.
+//! Bob, at Central, reads `y` and then writes `z glad`. So `z` depends on `y`, and reaches East
+//! first: East has to hold it back until `y` is there.
+//!
+//! # Children
+//!
+//! Servers and clients are processes of their own. They belong to the terminal's foreground group,
+//! so Ctrl-C reaches them, too. Should this process be killed alone, their standard input ends, and
+//! with it they do.
+
+pub mod clients;
+pub mod demo;
+mod observer;
+mod scenario;
+pub mod servers;
+mod stage;
+mod verdict;
+
+/// The three servers' labels, by id.
+const SERVERS: [&str; 3] = ["West", "Central", "East"];
+
+/// Where `servers` puts West, Central and East, and `clients` expects them.
+pub const PORTS: [u16; 3] = [60001, 60002, 60003];

@@ -130,7 +130,7 @@ fn settings(mut line: Arguments) -> Result<Settings, Wrong> {
 
 fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(), Wrong> {
     match flag {
-        "--peers" => options.peers = arguments::addresses(&line.value(flag)?)?,
+        "--peers" => options.peers.extend(arguments::addresses(&line.value(flag)?)?),
         "--advertise" => options.advertise = Some(arguments::address(&line.value(flag)?)?),
         "--no-discovery" => options.discovery = false,
         "--name" => options.name = arguments::label(flag, line.value(flag)?)?,

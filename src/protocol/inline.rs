@@ -62,8 +62,7 @@ fn unquote(text: &[u8], words: &mut Vec<u8>) -> Option<usize> {
             continue;
         }
         at += 1;
-        let hex = text.get(at..at + 2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match (escaped, hex.and_then(|digits| u8::from_str_radix(digits, 16).ok())) {
+        match (escaped, text.get(at..at + 2).and_then(hex)) {
             (b'x', Some(value)) => {
                 words.push(value);
                 at += 2;
@@ -76,4 +75,10 @@ fn unquote(text: &[u8], words: &mut Vec<u8>) -> Option<usize> {
             (other, _) => words.push(other),
         }
     }
+}
+
+/// Two digits as a byte. (`u8::from_str_radix` would also take a sign.)
+fn hex(digits: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(16 * digit(digits[0])? + digit(digits[1])?).ok()
 }

@@ -76,10 +76,10 @@ fn decode(input: &[u8], depth: usize) -> Result<Option<(Reply, usize)>, FramingE
 
 fn bulk(input: &[u8], start: usize, length: i64) -> Result<Option<(Reply, usize)>, FramingError> {
     let Ok(length) = usize::try_from(length) else { return Ok(Some((Reply::Null, start))) };
-    match input.get(start..start + length) {
-        Some(bytes) if input.len() >= start + length + 2 => {
-            Ok(Some((Reply::Bulk(text(bytes)?), start + length + 2)))
-        }
+    let end = start + length;
+    match (input.get(start..end), input.get(end..end + 2)) {
+        (Some(bytes), Some(b"\r\n")) => Ok(Some((Reply::Bulk(text(bytes)?), end + 2))),
+        (Some(_), Some(_)) => Err(FramingError("expected CRLF behind a bulk string".to_owned())),
         _ => Ok(None),
     }
 }

@@ -244,9 +244,10 @@ impl Hello {
         let who = Known { id: 0, life: 0, address: String::new(), name: String::new() };
         let (order, clock_kind) = (String::new(), String::new());
         let mut hello = Self { who, order, clock_kind, status: Status::default() };
+        let mut id = None;
         fields(decoder, 2, |name, value| {
             match name {
-                "id" => hello.who.id = value.parse().ok()?,
+                "id" => id = Some(value.parse().ok()?),
                 "life" => hello.who.life = value.parse().ok()?,
                 "address" => value.clone_into(&mut hello.who.address),
                 "name" => value.clone_into(&mut hello.who.name),
@@ -256,6 +257,11 @@ impl Hello {
             }
             Some(())
         })?;
+        // Without these three a link could not be registered or made again.
+        hello.who.id = id.unwrap_or_default();
+        if id.is_none() || hello.who.life == 0 || hello.who.address.is_empty() {
+            return Err(FramingError("a PEER frame names an id, a life and an address".to_owned()));
+        }
         Ok(hello)
     }
 }
@@ -313,7 +319,10 @@ fn fields(
     first: usize,
     mut take: impl FnMut(&str, &str) -> Option<()>,
 ) -> Result<(), FramingError> {
-    for index in (first..decoder.len().saturating_sub(1)).step_by(2) {
+    if !(decoder.len() - first).is_multiple_of(2) {
+        return Err(FramingError("a name without a value".to_owned()));
+    }
+    for index in (first..decoder.len()).step_by(2) {
         let (name, value) = (text(decoder, index)?, text(decoder, index + 1)?);
         if take(name, value).is_none() {
             let value = value.chars().take(64).collect::<String>();

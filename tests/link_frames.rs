@@ -1,0 +1,192 @@
+//! What peers tell each other reads as it was written; what is malformed is an error.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use causal_kv::core::{Change, Update, Version};
+use causal_kv::protocol::encode::array_into;
+use causal_kv::protocol::link::{Frame, Head, Hello, Known, Status, update_into};
+use causal_kv::protocol::resp::{Decoder, FramingError};
+
+const ODD_TEXTS: [&str; 10] = [
+    "",
+    " ",
+    "a b",
+    "'\"\\",
+    "line\r\nbreak\n",
+    "(7, 1)",
+    "*1\r\n$-1\r\n",
+    "\0",
+    "ключ 🔑",
+    "told",
+];
+
+fn v(timestamp: u64, server: u32) -> Version {
+    Version { timestamp, server }
+}
+
+/// A decoder that has found the one frame of `bytes`.
+fn found(bytes: &[u8]) -> Decoder {
+    let mut decoder = Decoder::default();
+    decoder.expect_peer();
+    decoder.extend(bytes);
+    assert!(decoder.next_request().expect("well framed").is_some());
+    decoder
+}
+
+fn decode(bytes: &[u8]) -> Result<Frame, FramingError> {
+    Frame::decode(&found(bytes))
+}
+
+fn frame(words: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    array_into(&mut bytes, words);
+    bytes
+}
+
+fn encode(update: &Update) -> Vec<u8> {
+    let &Update { version, predecessor, told, .. } = update;
+    let head = Head { version, predecessor, told, dependencies: &update.dependencies };
+    let changes = update.changes.iter().map(|c| (c.key.as_str(), c.value.as_deref()));
+    let mut bytes = Vec::new();
+    update_into(&mut bytes, &mut Vec::new(), head, changes);
+    bytes
+}
+
+#[test]
+fn updates_with_odd_keys_and_values_read_as_they_were_written() {
+    for key in ODD_TEXTS {
+        for value in ODD_TEXTS.into_iter().map(Some).chain([None]) {
+            let change =
+                |value: Option<&str>| Change { key: key.into(), value: value.map(str::to_owned) };
+            let changes = vec![change(value), change(Some("another")), change(None)];
+            for told in [false, true] {
+                for dependencies in [vec![], vec![v(7, 2)], vec![v(1, 9), v(7, u32::MAX)]] {
+                    let changes = changes.clone();
+                    let update =
+                        Update { version: v(20, 1), predecessor: 7, dependencies, told, changes };
+                    assert_eq!(decode(&encode(&update)), Ok(Frame::Update(update)));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_update_keeps_its_predecessor_at_the_ends_of_the_numbers() {
+    let changes = vec![Change { key: "k".into(), value: None }];
+    for (timestamp, predecessor) in [(1, 0), (u64::MAX, 0), (u64::MAX, 1), (u64::MAX, u64::MAX - 1)]
+    {
+        let version = v(timestamp, 0);
+        let changes = changes.clone();
+        let update = Update { version, predecessor, dependencies: vec![], told: false, changes };
+        assert_eq!(decode(&encode(&update)), Ok(Frame::Update(update)));
+    }
+}
+
+fn status() -> Status {
+    let known = |id, name: &str| Known {
+        id,
+        life: u64::from(id) * 10,
+        address: format!("host-{id}:60001"),
+        name: name.to_owned(),
+    };
+    Status {
+        clock: u64::MAX,
+        above: Some(0),
+        applied: "(1, 1)..(9, 1) (20, 1)..(30, 1) (5, 2)..(5, 2)".parse().expect("well formed"),
+        links: BTreeMap::from([(2, 1), (u32::MAX, u64::MAX)]),
+        servers: vec![known(2, ""), known(3, "East"), known(4, "two words")],
+    }
+}
+
+#[test]
+fn a_status_reads_as_it_was_written() {
+    for status in [Status::default(), status(), Status { above: None, ..status() }] {
+        let mut bytes = Vec::new();
+        status.encode_into(&mut bytes);
+        assert_eq!(decode(&bytes), Ok(Frame::Status(status)));
+    }
+}
+
+#[test]
+fn a_hello_reads_as_it_was_written() {
+    for name in ODD_TEXTS {
+        let who = Known { id: 3, life: 7, address: "127.0.0.1:60003".into(), name: name.into() };
+        let (order, clock_kind) = ("causal".to_owned(), "physical".to_owned());
+        let hello = Hello { who, order, clock_kind, status: status() };
+        let mut bytes = Vec::new();
+        hello.encode_into(&mut bytes);
+        assert_eq!(Hello::decode(&found(&bytes)), Ok(hello));
+    }
+}
+
+#[test]
+fn acknowledgements_and_calls_for_more_read_as_they_were_written() {
+    assert_eq!(decode(&frame(&["ACK", "(20, 1)"])), Ok(Frame::Ack(v(20, 1))));
+    assert_eq!(decode(&frame(&["AGAIN"])), Ok(Frame::Again));
+}
+
+#[test]
+fn names_that_a_later_version_adds_are_passed_over() {
+    let words = ["PEER", "1", "id", "3", "life", "7", "address", "h:1", "colour", "red"];
+    assert_eq!(Hello::decode(&found(&frame(&words))).map(|hello| hello.who.id), Ok(3));
+    let words = ["STATUS", "colour", "red", "clock", "9"];
+    assert_eq!(decode(&frame(&words)), Ok(Frame::Status(Status { clock: 9, ..Status::default() })));
+}
+
+#[test]
+fn malformed_frames_are_errors() {
+    let cases: [&[&str]; 27] = [
+        &["HELLO"],
+        &["status", "clock", "1"],
+        &["ACK"],
+        &["ACK", "7"],
+        &["ACK", "(7, 1) (8, 1)"],
+        &["ACK", "(7, 1)", "(8, 1)"],
+        &["STATUS", "clock"],
+        &["STATUS", "clock", "soon"],
+        &["STATUS", "above", ""],
+        &["STATUS", "applied", "(2, 1)..(1, 1)"],
+        &["STATUS", "links", "1"],
+        &["STATUS", "links", "x:1"],
+        &["STATUS", "server", "2 7"],
+        &["STATUS", "server", "two 7 h:1 East"],
+        &["(7, 1)", "k", "v"],
+        &["(7, 1) x", "k", "v"],
+        &["(7, 1) -1", "k", "v"],
+        &["(7, 1) 8", "k", "v"],
+        &["(7 1) 0", "k", "v"],
+        &["(7, 1", "k", "v"],
+        &["(7, 1) 0 (6, 2", "k", "v"],
+        &["(7, 1) 0 tolled", "k", "v"],
+        &["(7, 1) 0 toldly", "k", "v"],
+        &["(7, 1) 0"],
+        &["(7, 1) 0", "k"],
+        &["(7, 1) 0", "k", "v", "k"],
+        &["(18446744073709551616, 1) 0", "k", "v"],
+    ];
+    for words in cases {
+        assert!(decode(&frame(words)).is_err(), "{words:?}");
+    }
+    assert!(decode(b"*3\r\n$8\r\n(7, 1) 0\r\n$-1\r\n$1\r\nv\r\n").is_err(), "a null key");
+    assert!(decode(b"*3\r\n$8\r\n(7, 1) 0\r\n$1\r\nk\r\n$1\r\n\xff\r\n").is_err(), "not UTF-8");
+    assert!(decode(b"*1\r\n$-1\r\n").is_err(), "a null frame");
+}
+
+#[test]
+fn malformed_hellos_are_errors() {
+    let cases: [&[&str]; 7] = [
+        &["PEER"],
+        &["PEER", "2", "id", "3", "life", "7", "address", "h:1"],
+        &["PEER", "1"],
+        &["PEER", "1", "life", "7", "address", "h:1"],
+        &["PEER", "1", "id", "3", "address", "h:1"],
+        &["PEER", "1", "id", "3", "life", "7"],
+        &["PEER", "1", "id", "three", "life", "7", "address", "h:1"],
+    ];
+    for words in cases {
+        assert!(Hello::decode(&found(&frame(words))).is_err(), "{words:?}");
+    }
+}

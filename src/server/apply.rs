@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use parking_lot::RwLockWriteGuard;
 
 use crate::core::{ClockKind, Context, Effect, Refusal, Replica, Update, Version};
@@ -19,10 +19,10 @@ use crate::text::printable;
 use super::handoff::{Batch, Outcome, Slot};
 use super::mesh::Link;
 use super::parts::Writer;
-use super::shared::{Request, Shared, now_us};
+use super::shared::{QUEUE_MAX, Request, Shared, now_us};
 
-/// How many messages are applied under one lock at most.
-const DRAIN_MAX: usize = 128;
+/// How many messages are applied under one lock at most: all that the channel holds.
+const DRAIN_MAX: usize = QUEUE_MAX + 1;
 /// What is applied goes to the log at the latest when so many bytes have gathered.
 const LOG_BATCH_BYTES: usize = 1 << 20;
 /// How long a start waits for the servers it was told of before it takes writes (rule R4).
@@ -43,17 +43,28 @@ pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>) {
         answers: Vec::new(),
         last: (String::from("0"), 0),
     };
-    loop {
-        let first = match next(shared, requests) {
-            Ok(first) => first,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let drained = std::iter::once(first).chain(requests.try_iter()).take(DRAIN_MAX);
-        if apply.all(drained) {
+    while shared.loading.load(Ordering::Relaxed) {
+        // Whatever was received until now, and may hold a clock, is applied before it opens.
+        let ready = may_open(shared);
+        if let Ok(first) = requests.recv_timeout(if ready { Duration::ZERO } else { LOADING_LOOK })
+            && apply.all(drain(first, requests))
+        {
+            return;
+        }
+        if ready {
+            open(shared);
+        }
+    }
+    while let Ok(first) = requests.recv() {
+        if apply.all(drain(first, requests)) {
             return;
         }
     }
+}
+
+/// A message and all that is in the channel behind it.
+fn drain(first: Request, requests: &Receiver<Request>) -> impl Iterator<Item = Request> {
+    std::iter::once(first).chain(requests.try_iter()).take(DRAIN_MAX)
 }
 
 /// A server whose apply thread died would accept writes and answer none.
@@ -67,25 +78,22 @@ impl Drop for Alarm<'_> {
     }
 }
 
-fn next(shared: &Shared, requests: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
-    if !shared.loading.load(Ordering::Relaxed) {
-        return requests.recv().map_err(|_| RecvTimeoutError::Disconnected);
-    }
-    let request = requests.recv_timeout(LOADING_LOOK);
+/// Whether this life may write (rule R4), as soon as all that has been received is applied.
+fn may_open(shared: &Shared) -> bool {
     let last = shared.replica.read().clock().last();
     let past = shared.options.clock == ClockKind::Logical || last < now_us();
     let all = shared.mesh.all_answered() && past;
-    let patience_ended = shared.started.elapsed() >= LOADING && !shared.mesh.is_duplicate();
-    // What has been received but not applied may hold a clock: it comes first.
-    if (all || patience_ended) && request.is_err() {
-        shared.replica.write().open();
-        // Peers must know before the first write from when on this life supplies its own updates.
-        shared.mesh.links_changed();
-        shared.log.wake();
-        shared.loading.store(false, Ordering::SeqCst);
-        log::debug!("Server {} takes writes", shared.options.id);
-    }
-    request
+    all || (shared.started.elapsed() >= LOADING && !shared.mesh.is_duplicate())
+}
+
+/// From now on this server takes writes.
+pub(super) fn open(shared: &Shared) {
+    shared.replica.write().open();
+    // Peers must know before the first write from when on this life supplies its own updates.
+    shared.mesh.links_changed();
+    shared.log.wake();
+    shared.loading.store(false, Ordering::SeqCst);
+    log::debug!("Server {} takes writes", shared.options.id);
 }
 
 struct Apply<'a> {

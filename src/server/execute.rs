@@ -1,6 +1,7 @@
 //! What each command does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::core::{Shown, Version};
 use crate::protocol::command::Command;
@@ -129,6 +130,10 @@ impl Session {
 
     fn read_value(&mut self, key: &str) {
         let resp3 = self.resp3;
+        if self.shared.loading.load(Ordering::Relaxed) {
+            // What is under way may be refused: then it must not be read.
+            self.flush();
+        }
         // Taken out so that the session can be looked at while it grows.
         let mut out = std::mem::take(&mut self.out);
         match self.own_write(key) {

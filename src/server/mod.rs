@@ -74,6 +74,10 @@ impl Server {
         let (sender, receiver) = crossbeam_channel::bounded(shared::QUEUE_MAX);
         let peers = options.peers.clone();
         let shared = Arc::new(Shared::new(address, options, sender));
+        if peers.is_empty() {
+            // There is nobody to hear from.
+            apply::open(&shared);
+        }
         let id = shared.options.id;
         log::info!(target: "listening", "Server {id} listening on port {}", address.port());
         let apply = {

@@ -20,7 +20,10 @@ impl Session {
             }
             C::Hello { version, login, name } => return self.hello(version, login, name),
             C::Select | C::ClientSetInfo => self.out.extend_from_slice(OK),
-            C::ClientSetName { name } => self.rename(name),
+            C::ClientSetName { name } => {
+                self.rename(name);
+                self.out.extend_from_slice(OK);
+            }
             C::ClientGetName if self.name.is_empty() => self.null(),
             C::ClientGetName => bulk_into(&mut self.out, self.name.as_bytes()),
             C::ClientId => {
@@ -84,7 +87,7 @@ impl Session {
             return Step::Next;
         }
         if let Some(name) = name {
-            name.clone_into(&mut self.name);
+            self.rename(name);
         }
         self.resp3 = version.map_or(self.resp3, |version| version == 3);
         self.map_header(7);
@@ -116,7 +119,6 @@ impl Session {
         if let Some(client) = self.shared.clients.lock().get_mut(&self.address) {
             name.clone_into(&mut client.name);
         }
-        self.out.extend_from_slice(OK);
     }
 
     fn client_list(&mut self) {

@@ -133,7 +133,8 @@ impl Decoder {
         (self.bulk_bytes_max, self.arguments_max) = if trusted { usual } else { strict };
     }
 
-    /// Reads once from `stream` into the buffer. Blocks as the stream does. 0 is its end.
+    /// Reads once from `stream` into the buffer. Blocks as the stream does. 0 is its end. The last
+    /// request's arguments are gone.
     pub fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
         self.make_room();
         let count = stream.read(&mut self.buffer[self.filled..])?;
@@ -151,7 +152,11 @@ impl Decoder {
 
     /// Moves what is still needed to the front, and grows or shrinks the buffer.
     fn make_room(&mut self) {
-        let needed = if self.awaited == 0 { self.at } else { self.first_place() };
+        if self.awaited == 0 {
+            // The last request has been read.
+            self.places.clear();
+        }
+        let needed = self.first_place();
         if needed > 0 {
             self.buffer.copy_within(needed..self.filled, 0);
             self.filled -= needed;
@@ -180,9 +185,9 @@ impl Decoder {
         starts.next().unwrap_or(self.at)
     }
 
-    /// Whether a whole request or a part of one waits in the buffer.
-    pub fn has_input(&self) -> bool {
-        self.at < self.filled
+    /// How many bytes wait in the buffer behind what has been looked at.
+    pub fn unread(&self) -> usize {
+        self.filled - self.at
     }
 
     /// Finds the next whole request. `None`: more bytes are needed. Its arguments can be read

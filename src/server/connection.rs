@@ -142,7 +142,7 @@ impl Connection<'_> {
                 Step::Wait(wait) => {
                     session.write_out(self.stream)?;
                     drop(session);
-                    let answer = wait.run(self.shared, self.stream);
+                    let answer = wait.run(self.shared, self.stream, &mut self.decoder);
                     session = self.session.lock();
                     session.answer(&wait, &answer);
                 }

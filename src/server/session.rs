@@ -315,6 +315,8 @@ impl Session {
 
     /// Answers what it waited for.
     pub(super) fn answer(&mut self, wait: &Wait, answer: &Answer) {
+        // What was waited for is pushed before the reply that tells of it.
+        self.push_until(self.shared.log.end());
         match answer {
             Answer::Applied => {
                 let Wait::After { versions, .. } = wait else { return };

@@ -5,12 +5,15 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::core::Version;
+use crate::protocol::resp::Decoder;
 
 use super::link_in::is_timeout;
 use super::shared::Shared;
 
 /// How often a waiter looks whether its client is still there.
 const LOOK: Duration = Duration::from_secs(1);
+/// How much of what a client sends while it waits is read ahead.
+const AHEAD_BYTES_MAX: usize = 1 << 20;
 
 /// What is waited for.
 #[derive(Debug)]
@@ -38,23 +41,23 @@ pub(super) fn deadline(ms: u64) -> Option<Instant> {
 
 impl Wait {
     /// Blocks until what is waited for has come, or the deadline.
-    pub(super) fn run(&self, shared: &Shared, stream: &TcpStream) -> Answer {
+    pub(super) fn run(&self, shared: &Shared, stream: &TcpStream, decoder: &mut Decoder) -> Answer {
+        let mut look = Instant::now() + LOOK;
         loop {
-            let until = Instant::now() + LOOK;
             let (answer, deadline) = match self {
                 Self::After { versions, deadline } => {
                     let end = shared.log.end();
                     match first_missing(shared, versions) {
                         None => return Answer::Applied,
                         Some(missing) => {
-                            let until = deadline.map_or(until, |deadline| deadline.min(until));
+                            let until = deadline.map_or(look, |deadline| deadline.min(look));
                             shared.log.wait(end, until);
                             (Answer::Missing(missing), *deadline)
                         }
                     }
                 }
                 Self::Peers { version, peers, deadline } => {
-                    let until = deadline.map_or(until, |deadline| deadline.min(until));
+                    let until = deadline.map_or(look, |deadline| deadline.min(look));
                     let mut count = 0;
                     drop(shared.mesh.wait_until(until, |mesh| {
                         count = mesh.applied_by(*version);
@@ -70,8 +73,14 @@ impl Wait {
                 // What came in the last moment counts.
                 return self.look(shared).unwrap_or(answer);
             }
-            if shared.stopping.is_requested() || is_gone(stream) {
+            if shared.stopping.is_requested() {
                 return Answer::Gone;
+            }
+            if Instant::now() >= look {
+                if is_gone(stream, decoder) {
+                    return Answer::Gone;
+                }
+                look = Instant::now() + LOOK;
             }
         }
     }
@@ -92,16 +101,22 @@ pub(super) fn first_missing(shared: &Shared, versions: &[Version]) -> Option<Ver
     versions.iter().copied().find(|&version| !replica.applied().covers(version))
 }
 
-/// Whether the client has closed its end. Only looked at while it waits, so what a client sent
-/// behind its request hides that it left; then it is noticed when the wait ends.
-fn is_gone(stream: &TcpStream) -> bool {
-    let mut byte = [0];
-    let looked = stream
-        .set_read_timeout(Some(Duration::from_millis(1)))
-        .and_then(|()| stream.peek(&mut byte));
-    let restored = stream.set_read_timeout(None);
-    match looked {
-        Ok(count) => count == 0 || restored.is_err(),
-        Err(error) => !is_timeout(&error) && error.kind() != io::ErrorKind::Interrupted,
+/// Whether the client has closed its end. That stands behind all it has sent meanwhile, so this is
+/// read, within bounds, for later.
+fn is_gone(mut stream: &TcpStream, decoder: &mut Decoder) -> bool {
+    if stream.set_read_timeout(Some(Duration::from_millis(1))).is_err() {
+        return true;
     }
+    let ended = loop {
+        if decoder.unread() > AHEAD_BYTES_MAX {
+            break false;
+        }
+        match decoder.fill(&mut stream) {
+            Ok(0) => break true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break !is_timeout(&error),
+        }
+    };
+    ended || stream.set_read_timeout(None).is_err()
 }

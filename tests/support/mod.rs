@@ -85,7 +85,7 @@ impl Client {
     pub(crate) fn next(&mut self) -> String {
         let (start, _) = self.take();
         let text = std::str::from_utf8(&self.input[start..self.used]).expect("UTF-8");
-        text.trim_end_matches("\r\n").replace("\r\n", "|")
+        text.strip_suffix("\r\n").unwrap_or(text).replace("\r\n", "|")
     }
 
     /// The next reply or push.

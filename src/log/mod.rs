@@ -36,7 +36,8 @@ pub struct Batch {
     /// The frames. Encode one here, then call [`Batch::seal`].
     pub frames: Vec<u8>,
     records: Vec<Record>,
-    /// Changes that lost to a higher version: the record's place in the batch, the change's in it.
+    /// Changes that lost to a higher version, in order: the record's place in the batch, the
+    /// change's in it.
     hidden: Vec<(usize, u32)>,
 }
 
@@ -68,7 +69,7 @@ struct Segment {
     first: u64,
     frames: Vec<u8>,
     records: Vec<Record>,
-    /// Changes that did not become visible: sequence number, place of the change.
+    /// Changes that did not become visible, in order: sequence number, place of the change.
     hidden: Vec<(u64, u32)>,
 }
 
@@ -102,7 +103,9 @@ pub struct Entry<'a> {
 impl Entry<'_> {
     /// The places of its changes that did not become visible here.
     pub fn hidden(&self) -> impl Iterator<Item = u32> {
-        self.hidden.iter().filter(|&&(at, _)| at == self.sequence).map(|&(_, change)| change)
+        let first = self.hidden.partition_point(|&(at, _)| at < self.sequence);
+        let own = self.hidden[first..].iter().take_while(|&&(at, _)| at == self.sequence);
+        own.map(|&(_, change)| change)
     }
 }
 
@@ -150,6 +153,7 @@ impl Log {
         let mut tail = self.tail.lock();
         let first = tail.next;
         let mut start = 0;
+        let mut hidden = batch.hidden.iter().peekable();
         for (place, record) in batch.records.iter().enumerate() {
             let end = record.end as usize;
             let frame = &batch.frames[start..end];
@@ -158,9 +162,10 @@ impl Log {
             segment.frames.extend_from_slice(frame);
             let end = u32::try_from(segment.frames.len()).expect("a segment is far below 4 GiB");
             segment.records.push(Record { end, appended_ms, ..*record });
-            let hidden = batch.hidden.iter().filter(|&&(at, _)| at == place);
             let sequence = first + place as u64;
-            segment.hidden.extend(hidden.map(|&(_, change)| (sequence, change)));
+            while let Some(&(_, change)) = hidden.next_if(|&&(at, _)| at == place) {
+                segment.hidden.push((sequence, change));
+            }
             tail.bytes += frame.len() + size_of::<Record>();
             tail.next += 1;
         }
@@ -311,6 +316,18 @@ mod tests {
             ControlFlow::Continue(())
         });
         assert_eq!((end, hidden), (Ok(4), vec![(3, 2)]));
+    }
+
+    #[test]
+    fn hidden_changes_are_found_at_once_however_many_there_are() {
+        let log = Log::new(TAIL_BYTES_MAX);
+        append(&log, 1..100_000, &[0, 3]);
+        let mut count = 0;
+        let end = log.read(0, |entry| {
+            count += u64::from(entry.hidden().eq([0, 3]));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(end, Ok(count));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! to the log, unlocks, and only then answers: what a client is told has happened can be seen by
 //! everyone. It never waits for a network.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -207,6 +208,7 @@ impl Apply<'_> {
         existing: &mut Vec<&'k str>,
     ) {
         let mut context = Context::default();
+        let mut found = HashSet::new();
         let mut see = |version| {
             let chain = replica.applied().chain_of(version);
             context.see(version, chain.expect("what is shown or seen was applied here"));
@@ -216,7 +218,7 @@ impl Apply<'_> {
             self.parts.read(key, |shown| {
                 shown.version().into_iter().for_each(&mut see);
                 let exists = matches!(shown, crate::core::Shown::Value(..));
-                if exists && !existing.contains(&key) {
+                if exists && found.insert(key) {
                     existing.push(key);
                 }
             });

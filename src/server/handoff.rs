@@ -113,6 +113,11 @@ impl Batch {
         }
     }
 
+    /// How many keys it writes.
+    pub(super) fn keys(&self) -> usize {
+        self.changes.len()
+    }
+
     /// How many bytes of text it has.
     pub(super) fn bytes(&self) -> usize {
         self.text.len()

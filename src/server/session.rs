@@ -21,8 +21,9 @@ use super::handoff::{Batch, Own, Slot};
 use super::shared::{Request, Shared};
 use super::wait::{Answer, Wait};
 
-/// So many writes go to the apply thread at once at most; and so many bytes of them.
-const BATCH_WRITES_MAX: usize = 1024;
+/// A batch of so many keys, or so many bytes, goes to the apply thread. A pipelined read looks
+/// through the batch, so it must stay small.
+const BATCH_KEYS_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// A buffer of replies that was larger is given back.
 const OUT_BYTES_KEPT: usize = 1 << 20;
@@ -194,7 +195,7 @@ impl Session {
         let told = !matches!(to, ReplyTo::Set);
         let batch = self.batch.as_mut().expect("it is away only inside flush");
         batch.push(told, self.context.versions(), changes);
-        let full = batch.writes.len() >= BATCH_WRITES_MAX || batch.bytes() >= BATCH_BYTES_MAX;
+        let full = batch.keys() >= BATCH_KEYS_MAX || batch.bytes() >= BATCH_BYTES_MAX;
         self.context.clear();
         self.deferred.push(Deferred { at: self.out.len(), to, asked: self.asked });
         if full {

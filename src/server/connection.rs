@@ -125,7 +125,11 @@ impl Connection<'_> {
         loop {
             let step = match self.decoder.next_request() {
                 Ok(None) => break,
-                Ok(Some(asked)) => session.request(asked, &self.decoder),
+                Ok(Some(asked)) => {
+                    // Before anything is locked for this request: that may take a while.
+                    session.catch_up(self.stream)?;
+                    session.request(asked, &self.decoder)
+                }
                 Err(error) => session.refuse_framing(&error),
             };
             match step {

@@ -3,6 +3,7 @@
 //! This thread only waits for the log to grow. What is pushed, and in which order with the
 //! replies, is decided in the session, whose lock both threads of the connection take.
 
+use std::io;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -33,8 +34,7 @@ pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &
         if shared.stopping.is_requested() || session.closing {
             return;
         }
-        session.push_until(shared.log.end());
-        if session.write_out(stream).is_err() || session.closing {
+        if session.catch_up(stream).is_err() || session.closing {
             // A client that does not take its pushes. The connection's thread sees the end, too.
             session.closing = true;
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -44,33 +44,51 @@ pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &
 }
 
 impl Session {
+    /// Sends the pushes of all that is in the log by now, a piece at a time: however far behind a
+    /// client is, it costs the memory of one piece. Blocks while the client does not take them.
+    ///
+    /// # Errors
+    /// The client is gone, or took nothing for 30 s.
+    pub(super) fn catch_up(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let end = self.shared.log.end();
+        while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
+            self.push_some(cursor, end);
+            self.write_out(stream)?;
+        }
+        Ok(())
+    }
+
     /// Adds the pushes of all that is in the log before `end`. A push is a read.
     pub(super) fn push_until(&mut self, end: u64) {
         while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
-            let mut decoder = Decoder::default();
-            decoder.expect_peer();
-            let (mut frames, mut hidden) = (Vec::new(), Vec::new());
-            let read = self.shared.log.read(cursor, |entry| {
-                if entry.sequence >= end || frames.len() > PUSH_BYTES {
-                    return ControlFlow::Break(());
-                }
-                frames.extend_from_slice(entry.frame);
-                hidden.push(entry.hidden().collect::<Vec<u32>>());
-                ControlFlow::Continue(())
-            });
-            let Ok(cursor) = read else {
-                self.error("ERR this client does not keep up with its pushes; connect again");
-                self.closing = true;
-                return;
-            };
-            self.joined.as_mut().expect("it has a cursor").cursor = cursor;
-            decoder.extend(&frames);
-            for hidden in hidden {
-                let found = decoder.next_request();
-                debug_assert!(matches!(found, Ok(Some(Asked::Array))));
-                if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
-                    self.push(&update, &hidden);
-                }
+            self.push_some(cursor, end);
+        }
+    }
+
+    fn push_some(&mut self, cursor: u64, end: u64) {
+        let mut decoder = Decoder::default();
+        decoder.expect_peer();
+        let (mut frames, mut hidden) = (Vec::new(), Vec::new());
+        let read = self.shared.log.read(cursor, |entry| {
+            if entry.sequence >= end || frames.len() > PUSH_BYTES {
+                return ControlFlow::Break(());
+            }
+            frames.extend_from_slice(entry.frame);
+            hidden.push(entry.hidden().collect::<Vec<u32>>());
+            ControlFlow::Continue(())
+        });
+        let Ok(cursor) = read else {
+            self.error("ERR this client does not keep up with its pushes; connect again");
+            self.closing = true;
+            return;
+        };
+        self.joined.as_mut().expect("it has a cursor").cursor = cursor;
+        decoder.extend(&frames);
+        for hidden in hidden {
+            let found = decoder.next_request();
+            debug_assert!(matches!(found, Ok(Some(Asked::Array))));
+            if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
+                self.push(&update, &hidden);
             }
         }
     }
@@ -80,7 +98,7 @@ impl Session {
         let asked_before = self.asked;
         self.asked = self.joined.as_ref().map_or(Asked::Array, |joined| joined.asked);
         for (place, change) in (0u32..).zip(&update.changes) {
-            if hidden.contains(&place) {
+            if hidden.binary_search(&place).is_ok() {
                 continue;
             }
             self.see(update.version);

@@ -108,9 +108,9 @@ fn the_commands_of_redis_answer_as_redis_however_they_are_asked() {
             ("QUIT", "+OK"),
         ];
         if in_lines {
-            lines(&mut client, &cases)
+            lines(&mut client, &cases);
         } else {
-            arrays(&mut client, &cases)
+            arrays(&mut client, &cases);
         }
         client.assert_closed();
         server.stop();

@@ -84,10 +84,10 @@ pub enum Command<'a> {
         server: u32,
     },
     Ping {
-        text: Option<&'a str>,
+        bytes: Option<&'a [u8]>,
     },
     Echo {
-        text: &'a str,
+        bytes: &'a [u8],
     },
     Auth {
         user: &'a str,

@@ -55,7 +55,7 @@ impl<'a> Arguments<'a> {
             b"TYPE" => self.takes(|n| n == 1, |a| Ok(C::Type { key: a.key(1)? })),
             b"TTL" => self.takes(|n| n == 1, |a| Ok(C::Ttl { key: a.key(1)? })),
             b"SCAN" => self.takes(|n| n % 2 == 1, Self::scan),
-            b"KEYS" => self.takes(|n| n == 1, |a| Ok(C::Keys { pattern: a.text(1)? })),
+            b"KEYS" => self.takes(|n| n == 1, |a| Ok(C::Keys { pattern: a.pattern(1)? })),
             _ => None,
         }
     }
@@ -93,9 +93,9 @@ impl<'a> Arguments<'a> {
         match name {
             b"PING" => self.takes(
                 |n| n <= 1,
-                |a| Ok(C::Ping { text: if a.count() == 1 { Some(a.text(1)?) } else { None } }),
+                |a| Ok(C::Ping { bytes: if a.count() == 1 { Some(a.bytes(1)?) } else { None } }),
             ),
-            b"ECHO" => self.takes(|n| n == 1, |a| Ok(C::Echo { text: a.text(1)? })),
+            b"ECHO" => self.takes(|n| n == 1, |a| Ok(C::Echo { bytes: a.bytes(1)? })),
             b"AUTH" => self.takes(
                 |n| n == 1 || n == 2,
                 |a| {
@@ -151,7 +151,7 @@ impl<'a> Arguments<'a> {
         let (mut pattern, mut strings) = (None, true);
         for option in (2..self.count()).step_by(2) {
             match self.word(option).as_deref() {
-                Some("MATCH") => pattern = Some(self.text(option + 1)?),
+                Some("MATCH") => pattern = Some(self.pattern(option + 1)?),
                 Some("TYPE") => strings = self.text(option + 1)?.eq_ignore_ascii_case("string"),
                 // A hint, in Redis too. Here a call returns one part of the store.
                 Some("COUNT") => drop(self.number::<u64>(option + 1)?),
@@ -256,14 +256,27 @@ impl<'a> Arguments<'a> {
         Ok(key)
     }
 
+    /// A pattern longer than any key could only cost time.
+    fn pattern(&self, index: usize) -> Result<&'a str, Refused> {
+        let pattern = self.text(index)?;
+        if pattern.len() > KEY_BYTES_MAX {
+            return Err(format!("ERR a pattern may have {KEY_BYTES_MAX} bytes"));
+        }
+        Ok(pattern)
+    }
+
     fn value(&self, index: usize) -> Result<&'a str, Refused> {
         self.text(index)
     }
 
     fn text(&self, index: usize) -> Result<&'a str, Refused> {
+        std::str::from_utf8(self.bytes(index)?)
+            .map_err(|error| format!("ERR argument {index} is not UTF-8 text: {error}"))
+    }
+
+    fn bytes(&self, index: usize) -> Result<&'a [u8], Refused> {
         match self.decoder.argument_at(index) {
-            Argument::Bytes(bytes) => std::str::from_utf8(bytes)
-                .map_err(|error| format!("ERR argument {index} is not UTF-8 text: {error}")),
+            Argument::Bytes(bytes) => Ok(bytes),
             Argument::TooLong(length) => Err(format!(
                 "ERR argument {index} has {length} bytes; a value may have {BULK_BYTES_MAX}, a key \
                  {KEY_BYTES_MAX}"

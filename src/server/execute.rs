@@ -8,11 +8,14 @@ use crate::protocol::command::Command;
 use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
 use crate::protocol::resp::Asked;
 
-use super::glob;
+use super::glob::Pattern;
 use super::handoff::Own;
 use super::parts::PARTS;
 use super::session::{ReplyTo, Session, Step};
 use super::wait::{self, Wait};
+
+/// The longest reply to `MGET`, in bytes: a short request can name a long value many times.
+const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 
 pub(super) const OK: &[u8] = b"+OK\r\n";
 
@@ -26,10 +29,8 @@ impl Session {
             C::Write { key, value } => self.defer(ReplyTo::Write, [(key, Some(value))].into_iter()),
             C::MSet { pairs } => self.defer(ReplyTo::Set, last_of_each(&pairs).into_iter()),
             C::Del { keys } => self.defer(ReplyTo::Del, keys.into_iter().map(|key| (key, None))),
-            C::Ping { text: Some(text) } | C::Echo { text } => {
-                bulk_into(&mut self.out, text.as_bytes());
-            }
-            C::Ping { text: None } => self.out.extend_from_slice(b"+PONG\r\n"),
+            C::Ping { bytes: Some(bytes) } | C::Echo { bytes } => bulk_into(&mut self.out, bytes),
+            C::Ping { bytes: None } => self.out.extend_from_slice(b"+PONG\r\n"),
             other => {
                 // The rest looks at what this session's own writes have done.
                 self.flush();
@@ -162,12 +163,23 @@ impl Session {
 
     fn read_snapshot(&mut self, keys: &[&str]) {
         let mut versions: Vec<Version> = Vec::with_capacity(keys.len());
+        let start = self.out.len();
         header_into(&mut self.out, b'*', keys.len());
         let (out, resp3) = (&mut self.out, self.resp3);
+        let mut too_long = false;
         self.shared.parts.read_all(keys, |shown| {
-            value_into(out, value(&shown), resp3);
-            versions.extend(shown.version());
+            let length = value(&shown).map_or(0, str::len);
+            too_long |= out.len() - start + length > SNAPSHOT_BYTES_MAX;
+            if !too_long {
+                value_into(out, value(&shown), resp3);
+                versions.extend(shown.version());
+            }
         });
+        if too_long {
+            self.out.truncate(start);
+            self.error(&format!("ERR these values have more than {SNAPSHOT_BYTES_MAX} bytes"));
+            return;
+        }
         for version in versions {
             self.see(version);
         }
@@ -209,8 +221,10 @@ impl Session {
 
     fn keys_of(&self, part: usize, pattern: &str) -> Vec<String> {
         let mut keys = Vec::new();
+        let all = pattern == "*";
+        let pattern = Pattern::new(pattern);
         self.shared.parts.scan(part, |key, _, _| {
-            if pattern == "*" || glob::matches(pattern, key) {
+            if all || pattern.matches(key) {
                 keys.push(key.to_owned());
             }
         });

@@ -1,29 +1,39 @@
 //! Patterns of `KEYS` and `SCAN`, as Redis matches them: `*`, `?`, `[abc]`, `[^a-z]`, `\` escapes.
 
-/// Whether `text` matches `pattern` as a whole.
-///
-/// Only the last `*` is ever gone back to, so it takes at most pattern times text steps.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if let Some(length) = one(&pattern[p..], text[t]) {
-            p += length;
-            t += 1;
-        } else if let Some((star_p, star_t)) = star {
-            p = star_p + 1;
-            t = star_t + 1;
-            star = Some((star_p, t));
-        } else {
-            return false;
-        }
+/// A pattern that many texts are matched with.
+#[derive(Debug)]
+pub(super) struct Pattern(Vec<char>);
+
+impl Pattern {
+    pub(super) fn new(pattern: &str) -> Self {
+        Self(pattern.chars().collect())
     }
-    pattern[p..].iter().all(|&c| c == '*')
+
+    /// Whether `text` matches the pattern as a whole.
+    ///
+    /// Only the last `*` is ever gone back to, so it takes at most pattern times text steps.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let pattern = &self.0;
+        let text: Vec<char> = text.chars().collect();
+        let (mut p, mut t) = (0, 0);
+        let mut star: Option<(usize, usize)> = None;
+        while t < text.len() {
+            if pattern.get(p) == Some(&'*') {
+                star = Some((p, t));
+                p += 1;
+            } else if let Some(length) = one(&pattern[p..], text[t]) {
+                p += length;
+                t += 1;
+            } else if let Some((star_p, star_t)) = star {
+                p = star_p + 1;
+                t = star_t + 1;
+                star = Some((star_p, t));
+            } else {
+                return false;
+            }
+        }
+        pattern[p..].iter().all(|&c| c == '*')
+    }
 }
 
 /// Whether the pattern's first element matches one character; then its length.
@@ -56,7 +66,11 @@ fn class(pattern: &[char], c: char) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::Pattern;
+
+    fn matches(pattern: &str, text: &str) -> bool {
+        Pattern::new(pattern).matches(text)
+    }
 
     #[test]
     fn matches_as_redis_does() {

@@ -4,7 +4,7 @@ use crate::protocol::command::Command;
 use crate::protocol::encode::{bulk_into, header_into};
 
 use super::execute::{OK, value_into};
-use super::glob;
+use super::glob::Pattern;
 use super::introspection::REDIS_VERSION;
 use super::session::{Session, Step};
 
@@ -137,7 +137,8 @@ impl Session {
     fn config(&mut self, patterns: &[&str]) {
         let maximum = self.shared.options.connections_max.to_string();
         let settings = [("save", ""), ("appendonly", "no"), ("maxclients", maximum.as_str())];
-        let asked = |name: &str| patterns.iter().any(|p| glob::matches(&p.to_lowercase(), name));
+        let patterns: Vec<_> = patterns.iter().map(|p| Pattern::new(&p.to_lowercase())).collect();
+        let asked = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
         let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();
         self.map_header(found.len());
         for (name, value) in found {

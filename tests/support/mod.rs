@@ -88,9 +88,37 @@ impl Client {
         text.strip_suffix("\r\n").unwrap_or(text).replace("\r\n", "|")
     }
 
+    /// The next reply or push; `None` if the connection is closed first.
+    pub(crate) fn try_next(&mut self) -> Option<String> {
+        self.input.drain(..self.used);
+        self.used = 0;
+        while Reply::decode(&self.input).expect("the server speaks RESP").is_none() {
+            if self.fill().is_ok_and(|count| count > 0) {
+                continue;
+            }
+            return None;
+        }
+        Some(self.next())
+    }
+
+    /// Another handle of the same connection, to send while this one reads.
+    pub(crate) fn twin(&self) -> Self {
+        let stream = self.stream.try_clone().expect("a second handle");
+        Self { stream, input: Vec::new(), used: 0 }
+    }
+
     /// The next reply or push.
     pub(crate) fn reply(&mut self) -> Reply {
         self.take().1
+    }
+
+    /// The next bytes, whatever they are.
+    pub(crate) fn raw(&mut self, count: usize) -> Vec<u8> {
+        while self.input.len() - self.used < count {
+            assert!(self.fill().expect("bytes in time") > 0, "closed; bytes were expected");
+        }
+        self.used += count;
+        self.input[self.used - count..self.used].to_vec()
     }
 
     /// Takes the next reply; gives where it begins in the input.

@@ -61,6 +61,12 @@ impl Arguments {
     }
 }
 
+/// The words behind this program's name. What is not UTF-8 is made readable: then it is refused
+/// like any other wrong word, where `std::env::args` would panic.
+pub fn words() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// What a program prints if its command line asks for its help or its version, wherever that
 /// stands.
 pub fn information(words: &[String], program: &str, help: &str) -> Option<String> {

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::{self, PORTS};
+use causal_kv::text::printable;
 
 const HELP: &str = "\
 Shows what a causally consistent store does.
@@ -28,7 +29,7 @@ enum Subcommand {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words = arguments::words();
     if let Some(text) = arguments::information(&words, "causal-lab", HELP) {
         // Nobody may be left to read it.
         let _ = writeln!(io::stdout(), "{text}");
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let subcommand = match subcommand(Arguments::new(words.into_iter())) {
         Ok(subcommand) => subcommand,
         Err(wrong) => {
-            eprintln!("causal-lab: {wrong}");
+            eprintln!("causal-lab: {}", printable(&wrong));
             return ExitCode::from(2);
         }
     };

@@ -10,6 +10,7 @@ use std::thread;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::server::{Delay, Options, Server};
+use causal_kv::text::printable;
 
 const HELP: &str = "\
 One replica of a causally consistent, replicated key-value store.
@@ -49,7 +50,7 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words = arguments::words();
     if let Some(text) = arguments::information(&words, "causal-server", HELP) {
         // Nobody may be left to read it.
         let _ = writeln!(io::stdout(), "{text}");
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     let settings = match settings(Arguments::new(words.into_iter())) {
         Ok(settings) => settings,
         Err(wrong) => {
-            eprintln!("causal-server: {wrong}");
+            eprintln!("causal-server: {}", printable(&wrong));
             return ExitCode::from(2);
         }
     };
@@ -177,7 +178,8 @@ fn ask(settings: &mut Settings) -> Result<(), Wrong> {
     settings.port = port.parse().map_err(|_| number(port, "port"))?;
     let id = answer("Server ID: ")?;
     settings.options.id = id.parse().map_err(|_| number(id, "server id"))?;
-    let peers = answer("Enter other servers' ports: ")?;
+    // The end of the input is an answer, too: there are none.
+    let peers = answer("Enter other servers' ports: ").unwrap_or_default();
     settings.options.peers.extend(arguments::addresses(&peers)?);
     Ok(())
 }

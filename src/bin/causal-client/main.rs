@@ -13,6 +13,7 @@ use causal_kv::Client;
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::client::history::History;
 use causal_kv::client::{Error, Options};
+use causal_kv::text::printable;
 
 use console::Console;
 
@@ -38,7 +39,7 @@ struct Settings {
 }
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words = arguments::words();
     if let Some(text) = arguments::information(&words, "causal-client", HELP) {
         // Nobody may be left to read it.
         let _ = writeln!(io::stdout(), "{text}");
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     let settings = match settings(Arguments::new(words.into_iter())) {
         Ok(settings) => settings,
         Err(wrong) => {
-            eprintln!("causal-client: {wrong}");
+            eprintln!("causal-client: {}", printable(&wrong));
             return ExitCode::from(2);
         }
     };

@@ -11,13 +11,15 @@ use parking_lot::Mutex;
 use crate::protocol::link::Hello;
 use crate::protocol::resp::Decoder;
 
-use super::link_in;
+use super::link_in::{self, is_timeout};
 use super::push;
 use super::session::{Session, Step};
 use super::shared::{ClientInfo, Shared};
 
 /// A client that takes no replies for so long is closed.
 pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// How often a blocked write looks how long it has been blocked.
+const WRITE_LOOK: Duration = Duration::from_secs(1);
 /// Replies are written at the latest when so many bytes have gathered.
 const REPLY_BYTES: usize = 1 << 20;
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -77,7 +79,7 @@ fn serve(
     number: u64,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+    stream.set_write_timeout(Some(WRITE_LOOK))?;
     let session = Session::new(Arc::clone(shared), address.to_string(), number);
     let session = Arc::new(Mutex::new(session));
     let mut connection =
@@ -168,6 +170,31 @@ impl Connection<'_> {
     }
 }
 
+/// Writes all, unless the other side takes nothing for `patience`.
+///
+/// The socket's own time-out would not do: a write that has been taken in part before it blocked
+/// ends in success when the time is over, and the next one would be given as much again.
+pub(super) fn write_patiently(
+    mut stream: &TcpStream,
+    mut bytes: &[u8],
+    patience: Duration,
+) -> io::Result<()> {
+    let mut progress = Instant::now();
+    while !bytes.is_empty() {
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                progress = Instant::now();
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if is_timeout(&error) && progress.elapsed() < patience => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// The other side is a peer: its connection becomes a link, and this thread its incoming half.
 fn become_link(
     shared: &Arc<Shared>,
@@ -198,5 +225,53 @@ fn become_link(
             crate::protocol::encode::error_into(&mut out, &error);
             (&**stream).write_all(&out)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(400);
+
+    /// A socket that looks every 10 ms whether it is still blocked, and its other end.
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_write_timeout(Some(Duration::from_millis(10))).expect("a timeout");
+        (stream, listener.accept().expect("somebody connects").0)
+    }
+
+    #[test]
+    fn who_takes_nothing_is_given_up_in_time() {
+        let (stream, _other) = pair();
+        let began = Instant::now();
+        let error = write_patiently(&stream, &vec![0; 64 << 20], PATIENCE).expect_err("no reader");
+        assert!(is_timeout(&error), "{error}");
+        assert!(began.elapsed() >= PATIENCE && began.elapsed() < 4 * PATIENCE);
+    }
+
+    #[test]
+    fn who_takes_some_now_and_then_is_waited_for() {
+        let (stream, mut other) = pair();
+        let bytes = vec![0; 32 << 20];
+        let slow = thread::spawn(move || {
+            let mut taken = 0;
+            let mut some = vec![0; 4 << 20];
+            while other.read_exact(&mut some).is_ok() {
+                taken += some.len();
+                // All of it takes longer than the patience, no pause does.
+                thread::sleep(PATIENCE / 2);
+            }
+            taken
+        });
+        let began = Instant::now();
+        write_patiently(&stream, &bytes, PATIENCE).expect("it is taken");
+        assert!(began.elapsed() > PATIENCE, "it was slow");
+        drop(stream);
+        assert_eq!(slow.join().expect("it reads"), bytes.len());
     }
 }

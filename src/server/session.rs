@@ -7,7 +7,7 @@
 //! A client that joined shares its session with a thread that pushes. Then everything happens one
 //! by one, and each reply comes behind the pushes of all that was applied before it.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,6 +17,7 @@ use crate::protocol::command::Command;
 use crate::protocol::encode::{bulk_into, error_into, header_into, line_into};
 use crate::protocol::resp::{Asked, Decoder, FramingError};
 
+use super::connection::{WRITE_PATIENCE, write_patiently};
 use super::handoff::{Batch, Own, Slot};
 use super::shared::{Request, Shared};
 use super::wait::{Answer, Wait};
@@ -337,9 +338,9 @@ impl Session {
     ///
     /// # Errors
     /// The client is gone, or took nothing for 30 s.
-    pub(super) fn write_out(&mut self, mut stream: &TcpStream) -> io::Result<()> {
+    pub(super) fn write_out(&mut self, stream: &TcpStream) -> io::Result<()> {
         self.flush();
-        let written = stream.write_all(&self.out);
+        let written = write_patiently(stream, &self.out, WRITE_PATIENCE);
         self.out.clear();
         if self.out.capacity() > OUT_BYTES_KEPT {
             self.out = Vec::new();

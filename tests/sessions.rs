@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use causal_kv::server::Server;
+use causal_kv::server::{Options, Server};
 use support::{Client, array, options, start, until};
 
 /// A fresh server and two clients.
@@ -75,6 +75,27 @@ fn a_write_replaces_the_context_by_its_own_version() {
         assert_eq!(client.line("CONTEXT"), format!("+{version}"), "{write}");
     }
     server.stop();
+}
+
+#[test]
+fn a_write_takes_over_what_was_seen_of_other_servers() {
+    let one = start(options());
+    let peers = vec![one.address().to_string()];
+    let two = start(Options { id: 2, peers, ..options() });
+    let mut writer = Client::connect(two.address());
+    until("server 2 takes writes", || writer.line("SET x 1") == "+OK");
+    let mut client = Client::connect(one.address());
+    until("it has come over", || client.line("GET x") == "$1|1");
+    assert_eq!(client.line("CONTEXT"), "+(1, 2)");
+    assert_eq!(client.line("WRITE y 1"), "+replicate y 1 (2, 1)");
+    assert_eq!(client.line("CONTEXT"), "+(2, 1)");
+    client.line("GET x");
+    assert_eq!(client.line("CONTEXT"), "+(2, 1) (1, 2)");
+    client.send(b"SET y 2\r\nGET x\r\nSET y 3\r\nCONTEXT\r\n");
+    let replies = [client.next(), client.next(), client.next(), client.next()];
+    assert_eq!(replies, ["+OK", "$1|1", "+OK", "+(4, 1)"]);
+    two.stop();
+    one.stop();
 }
 
 #[test]

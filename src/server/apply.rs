@@ -82,6 +82,10 @@ impl Drop for Alarm<'_> {
 /// Whether this life may write (rule R4), as soon as all that has been received is applied.
 fn may_open(shared: &Shared) -> bool {
     let last = shared.replica.read().clock().last();
+    // A clock that a peer has announced may still be on its way through the channel.
+    if shared.mesh.announced_clock() > last {
+        return false;
+    }
     let past = shared.options.clock == ClockKind::Logical || last < now_us();
     let all = shared.mesh.all_answered() && past;
     all || (shared.started.elapsed() >= LOADING && !shared.mesh.is_duplicate())

@@ -242,6 +242,11 @@ impl Mesh {
         state.awaited.is_empty() && state.duplicate.is_none()
     }
 
+    /// The highest clock that a linked server has announced.
+    pub(super) fn announced_clock(&self) -> u64 {
+        self.state.lock().linked().map(|peer| peer.status.clock).max().unwrap_or(0)
+    }
+
     pub(super) fn is_duplicate(&self) -> bool {
         self.state.lock().duplicate.is_some()
     }

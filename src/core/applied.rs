@@ -50,6 +50,11 @@ impl Applied {
         self.chains.get(&version.server)?.iter().rev().find(|c| c.first <= version.timestamp)
     }
 
+    /// Whether this is the last update of its chain that has been applied.
+    pub fn ends_at(&self, version: Version) -> bool {
+        self.chain_at(version).is_some_and(|chain| chain.last == version.timestamp)
+    }
+
     /// Takes in one update. Its predecessor must be the last of its chain, or 0 for a new chain.
     /// Gives whether it was so; if not, nothing changed.
     pub fn advance(&mut self, version: Version, predecessor: u64) -> bool {

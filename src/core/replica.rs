@@ -48,6 +48,9 @@ pub enum Refusal {
     Clock(TooFarAhead),
     /// The update depends on something younger than itself.
     Malformed(Version),
+    /// The update follows one that another update follows already: its server has given out the
+    /// same versions in two lives.
+    Forked(Version),
     /// A version of this very life that this life did not give out: an earlier life, which nobody
     /// reachable remembered, used the same versions. The replica must stop.
     Reused(Version),
@@ -60,6 +63,11 @@ impl fmt::Display for Refusal {
             Self::Malformed(version) => {
                 write!(f, "update {version} depends on something younger than itself")
             }
+            Self::Forked(version) => write!(
+                f,
+                "update {version} follows an update that another one follows already; its server \
+                 has given out the same versions twice"
+            ),
             Self::Reused(version) => write!(
                 f,
                 "a peer knows {version} from an earlier life of this server, which now gives out \
@@ -150,6 +158,9 @@ impl Replica {
         if !covered && self.is_of_this_life(version) {
             return Err(Refusal::Reused(version));
         }
+        if !covered && self.is_fork(&update) {
+            return Err(Refusal::Forked(version));
+        }
         // Even when it is held or a duplicate: the next local write must be above it.
         self.clock.witness(version.timestamp, now_us).map_err(Refusal::Clock)?;
         if covered || self.pending.contains(version) {
@@ -173,6 +184,12 @@ impl Replica {
         let mut before =
             update.predecessor().into_iter().chain(update.dependencies.iter().copied());
         before.find(|&version| !self.applied.covers(version))
+    }
+
+    /// Whether what is applied of the update's chain goes on behind its predecessor already.
+    fn is_fork(&self, update: &Update) -> bool {
+        let before = update.predecessor().filter(|&version| self.applied.covers(version));
+        before.is_some_and(|version| !self.applied.ends_at(version))
     }
 
     fn apply_and_release(&mut self, update: Update, now_us: u64, effects: &mut Vec<Effect>) {
@@ -200,8 +217,10 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         let Version { timestamp, server } = update.version;
-        let advanced = self.applied.advance(update.version, update.predecessor);
-        debug_assert!(advanced, "its predecessor is covered, and so the end of its chain");
+        if !self.applied.advance(update.version, update.predecessor) {
+            // Of two held updates that follow the same one, the second is dropped.
+            return;
+        }
         // Newly covered is what lies behind the predecessor.
         let first = if update.predecessor == 0 { timestamp } else { update.predecessor + 1 };
         let released = self.pending.take_waiting(server, first, timestamp);

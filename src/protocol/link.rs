@@ -16,7 +16,7 @@
 //! clock 1731624815000007               the sender's Lamport clock
 //! above 1731624815000000               all writes of this life are above it; `-`: may not write yet
 //! applied (10, 1)..(20, 1) (7, 2)..(7, 2)   what it has applied, chain by chain (rule R1)
-//! links 1:1731624814000000 2:17316...  its live links: server and life
+//! links 1:1731624814000000:1731624815000000 2:1731...  its live links: server, life, its `above`
 //! server 2 17316... 127.0.0.1:60002 Central   a server it knows: id, life, address, name; repeated
 //! ```
 //!
@@ -75,10 +75,19 @@ pub struct Status {
     pub above: Option<u64>,
     /// What it has applied.
     pub applied: Applied,
-    /// Its live links: server and life.
-    pub links: BTreeMap<u32, u64>,
+    /// Its live links, by server.
+    pub links: BTreeMap<u32, Linked>,
     /// The servers it knows, itself not among them.
     pub servers: Vec<Known>,
+}
+
+/// A live link, as it is told to others: they need not supply what comes over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The life at its other end.
+    pub life: u64,
+    /// All writes of that life are above this timestamp; `None` while it may not write.
+    pub above: Option<u64>,
 }
 
 /// The first thing that a peer says.
@@ -159,13 +168,17 @@ fn version_into(out: &mut Vec<u8>, version: Version) {
     out.push(b')');
 }
 
+fn above_text(above: Option<u64>) -> String {
+    above.map_or_else(|| "-".to_owned(), |above| above.to_string())
+}
+
 impl Status {
     fn fields(&self) -> Vec<String> {
-        let above = self.above.map_or_else(|| "-".to_owned(), |above| above.to_string());
+        let above = above_text(self.above);
         let mut links = String::new();
-        for (id, life) in &self.links {
+        for (id, Linked { life, above }) in &self.links {
             let space = if links.is_empty() { "" } else { " " };
-            let _ = write!(links, "{space}{id}:{life}");
+            let _ = write!(links, "{space}{id}:{life}:{}", above_text(*above));
         }
         let (clock, applied) = (self.clock.to_string(), self.applied.to_string());
         let pairs = [("clock", clock), ("above", above), ("applied", applied), ("links", links)];
@@ -192,8 +205,10 @@ impl Status {
             "applied" => self.applied = value.parse().ok()?,
             "links" => {
                 let pairs = value.split_whitespace().map(|pair| {
-                    let (id, life) = pair.split_once(':')?;
-                    Some((id.parse().ok()?, life.parse().ok()?))
+                    let (id, linked) = pair.split_once(':')?;
+                    let (life, above) = linked.split_once(':')?;
+                    let above = if above == "-" { None } else { Some(above.parse().ok()?) };
+                    Some((id.parse().ok()?, Linked { life: life.parse().ok()?, above }))
                 });
                 self.links = pairs.collect::<Option<_>>()?;
             }

@@ -163,11 +163,10 @@ impl LinkOut<'_> {
         let own = receiver.status.above.map_or(Supply::All, Supply::UpTo);
         supplies.insert(self.link.peer, own);
         for origin in origins {
-            if links.contains_key(&origin) {
-                let peer = mesh.peers.get(&origin).filter(|peer| peer.link.is_some());
-                // A linked origin that may not write yet has only updates of older lives.
-                let above = peer.map_or(0, |peer| peer.status.above.unwrap_or(u64::MAX));
-                supplies.insert(origin, Supply::UpTo(above));
+            if let Some(linked) = links.get(&origin) {
+                // It gets from there what that life writes; what older lives wrote it may lack,
+                // and all there is of an origin that may not write yet is of older lives.
+                supplies.insert(origin, Supply::UpTo(linked.above.unwrap_or(u64::MAX)));
                 continue;
             }
             let since = *self.unlinked_since.entry(origin).or_insert_with(Instant::now);

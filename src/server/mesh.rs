@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::core::{Applied, Chain, Replica, Version};
-use crate::protocol::link::{Known, Status};
+use crate::protocol::link::{Known, Linked, Status};
 
 use super::options::Options;
 
@@ -260,7 +260,10 @@ impl Mesh {
     /// What this server says of itself.
     pub(super) fn own_status(&self, replica: &Replica, tell_servers: bool) -> Status {
         let state = self.state.lock();
-        let live = |peer: &Peer| peer.link.as_ref().map(|link| (link.peer, link.life));
+        let live = |peer: &Peer| {
+            let link = peer.link.as_ref()?;
+            Some((link.peer, Linked { life: link.life, above: peer.status.above }))
+        };
         let servers = state.peers.values().map(|peer| peer.known.clone());
         Status {
             clock: replica.clock().last(),

@@ -202,7 +202,6 @@ impl LinkOut<'_> {
     fn collect(&mut self) {
         let Some(cursor) = self.cursor else { return };
         let shared = self.shared;
-        let now_ms = shared.log.now_ms();
         let read = shared.log.read(cursor, |entry| {
             if self.out.len() >= WRITE_BYTES {
                 return ControlFlow::Break(());
@@ -210,10 +209,10 @@ impl LinkOut<'_> {
             if !self.is_wanted(&entry) {
                 return ControlFlow::Continue(());
             }
-            if !self.is_due(&entry, self.delays.all_ms, now_ms) {
+            if !self.is_due(&entry, self.delays.all_ms) {
                 return ControlFlow::Break(());
             }
-            if self.is_due(&entry, self.key_delay_ms(&entry), now_ms) {
+            if self.is_due(&entry, self.key_delay_ms(&entry)) {
                 self.out.extend_from_slice(entry.frame);
             } else {
                 self.overtaken.push(entry.sequence);
@@ -230,11 +229,10 @@ impl LinkOut<'_> {
 
     fn collect_overtaken(&mut self) {
         let shared = self.shared;
-        let now_ms = shared.log.now_ms();
         for sequence in std::mem::take(&mut self.overtaken) {
             // If the log was trimmed meanwhile, the peer's status shows that it lacks the update.
             let _ = shared.log.read(sequence, |entry| {
-                if self.is_due(&entry, self.key_delay_ms(&entry), now_ms) {
+                if self.is_due(&entry, self.key_delay_ms(&entry)) {
                     self.out.extend_from_slice(entry.frame);
                 } else {
                     self.overtaken.push(sequence);
@@ -261,8 +259,12 @@ impl LinkOut<'_> {
     }
 
     /// Whether an update has been in the log for `delay_ms`; if not, notes when it will have been.
-    fn is_due(&mut self, entry: &Entry<'_>, delay_ms: u32, now_ms: u32) -> bool {
-        let age_ms = now_ms.wrapping_sub(entry.appended_ms);
+    fn is_due(&mut self, entry: &Entry<'_>, delay_ms: u32) -> bool {
+        if delay_ms == 0 {
+            return true;
+        }
+        // Looked at here: a moment from before the entry was appended would make its age wrap.
+        let age_ms = self.shared.log.now_ms().wrapping_sub(entry.appended_ms);
         if age_ms >= delay_ms {
             return true;
         }

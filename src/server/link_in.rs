@@ -170,7 +170,8 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
                 }
             }
         }
-        if link.is_closed() {
+        // A link that was made while a stop closed all others is closed by nobody else.
+        if link.is_closed() || shared.stopping.is_requested() {
             return Ok(());
         }
         send(shared, updates, link);

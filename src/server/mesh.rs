@@ -16,6 +16,8 @@ use super::options::Options;
 /// For how long a start is refused as a duplicate before it gives up. The other may be a half-open
 /// remnant, which its peers notice within three seconds.
 const DUPLICATE_PATIENCE: Duration = Duration::from_secs(5);
+/// Who says so says it again each second; after so long it is no longer said.
+const DUPLICATE_FORGOTTEN: Duration = Duration::from_secs(3);
 
 /// A link: one connection to one life of a peer.
 #[derive(Debug)]
@@ -73,8 +75,8 @@ pub(super) struct State {
     pub(super) dialled: BTreeSet<String>,
     pub(super) cut: BTreeSet<u32>,
     pub(super) delays: BTreeMap<u32, Delays>,
-    /// Since when peers say that a live server has this server's id.
-    duplicate: Option<Instant>,
+    /// Since when, and when last, peers said that a live server has this server's id.
+    duplicate: Option<(Instant, Instant)>,
 }
 
 #[derive(Debug)]
@@ -239,7 +241,7 @@ impl Mesh {
     /// is taken.
     pub(super) fn all_answered(&self) -> bool {
         let state = self.state.lock();
-        state.awaited.is_empty() && state.duplicate.is_none()
+        state.awaited.is_empty() && !state.is_duplicate()
     }
 
     /// The highest clock that a linked server has announced.
@@ -248,13 +250,17 @@ impl Mesh {
     }
 
     pub(super) fn is_duplicate(&self) -> bool {
-        self.state.lock().duplicate.is_some()
+        self.state.lock().is_duplicate()
     }
 
     /// A peer says that a live server has this server's id. True: it said so for too long.
     pub(super) fn duplicate(&self) -> bool {
         let mut state = self.state.lock();
-        state.duplicate.get_or_insert_with(Instant::now).elapsed() >= DUPLICATE_PATIENCE
+        let now = Instant::now();
+        let still = state.duplicate.filter(|_| state.is_duplicate());
+        let since = still.map_or(now, |(since, _)| since);
+        state.duplicate = Some((since, now));
+        since.elapsed() >= DUPLICATE_PATIENCE
     }
 
     /// What this server says of itself.
@@ -310,6 +316,10 @@ impl Mesh {
 }
 
 impl State {
+    fn is_duplicate(&self) -> bool {
+        self.duplicate.is_some_and(|(_, last)| last.elapsed() < DUPLICATE_FORGOTTEN)
+    }
+
     /// Delays updates to a server; 0 undoes it.
     pub(super) fn delay(&mut self, server: u32, key: Option<&str>, delay_ms: u32) {
         let delays = self.delays.entry(server).or_default();

@@ -58,7 +58,10 @@ fn run(shared: &Arc<Shared>, address: &str, given: bool) {
         if !is_wanted(shared, address, given) {
             return;
         }
+        let began = Instant::now();
         match attempt(shared, address, given) {
+            // A link that ends as soon as it is made is no better than a refusal.
+            Ok(()) if began.elapsed() < PAUSE_MAX => {}
             Ok(()) => {
                 pause = PAUSE_MIN;
                 complained = false;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use causal_kv::core::{Change, Update, Version};
 use causal_kv::protocol::encode::array_into;
-use causal_kv::protocol::link::{Frame, Head, Hello, Known, Status, update_into};
+use causal_kv::protocol::link::{Frame, Head, Hello, Known, Linked, Status, update_into};
 use causal_kv::protocol::resp::{Decoder, FramingError};
 
 const ODD_TEXTS: [&str; 10] = [
@@ -96,7 +96,10 @@ fn status() -> Status {
         clock: u64::MAX,
         above: Some(0),
         applied: "(1, 1)..(9, 1) (20, 1)..(30, 1) (5, 2)..(5, 2)".parse().expect("well formed"),
-        links: BTreeMap::from([(2, 1), (u32::MAX, u64::MAX)]),
+        links: BTreeMap::from([
+            (2, Linked { life: 1, above: None }),
+            (u32::MAX, Linked { life: u64::MAX, above: Some(7) }),
+        ]),
         servers: vec![known(2, ""), known(3, "East"), known(4, "two words")],
     }
 }

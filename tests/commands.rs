@@ -213,7 +213,7 @@ fn join_and_the_pushes_behind_it_follow_the_form_that_asked() {
 fn pending_and_servers_are_one_entry_a_line() {
     let server = start(causal_kv::server::Options { name: "West".into(), ..options() });
     let mut client = Client::connect(server.address());
-    let row = format!("id=1 name=West address={} link=self applied=- lag=0", server.address());
+    let row = format!("id=1 name=West address={} link=self applied=(0, 1) lag=0", server.address());
     assert_eq!(client.line("PENDING"), "*0");
     assert_eq!(client.line("SERVERS"), format!("*1|+{row}"));
     assert_eq!(client.array(&["SERVERS"]), format!("*1|${}|{row}", row.len()));

@@ -125,6 +125,11 @@ impl Connection<'_> {
     fn run_all(&mut self) -> io::Result<Option<End>> {
         let mut session = self.session.lock();
         loop {
+            // The thread that pushes may have found that the client does not keep up.
+            if session.closing {
+                session.write_out(self.stream)?;
+                return Ok(Some(End::Closed));
+            }
             let step = match self.decoder.next_request() {
                 Ok(None) => break,
                 Ok(Some(asked)) => {
@@ -135,7 +140,7 @@ impl Connection<'_> {
                 Err(error) => session.refuse_framing(&error),
             };
             match step {
-                Step::Next if session.closing || session.out.len() >= REPLY_BYTES => {
+                Step::Next if session.out.len() >= REPLY_BYTES => {
                     session.write_out(self.stream)?;
                 }
                 Step::Next => {}
@@ -160,9 +165,6 @@ impl Connection<'_> {
                     session.write_out(self.stream)?;
                     return Ok(Some(End::Peer));
                 }
-            }
-            if session.closing {
-                return Ok(Some(End::Closed));
             }
         }
         session.write_out(self.stream)?;

@@ -70,7 +70,10 @@ impl Shared {
     pub(super) fn servers(&self) -> Vec<String> {
         let id = self.options.id;
         let own_latest = self.replica.read_recursive().applied().latest(id);
-        let text = |version: Option<Version>| version.map_or("-".to_owned(), |v| v.to_string());
+        // (0, id): nothing yet. It keeps the field one that programs can read as a version.
+        let text = |version: Option<Version>| {
+            version.unwrap_or(Version { timestamp: 0, server: id }).to_string()
+        };
         let peers: Vec<_> = {
             let mesh = self.mesh.lock();
             let peers = mesh.peers.values();

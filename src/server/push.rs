@@ -50,6 +50,10 @@ impl Session {
     /// # Errors
     /// The client is gone, or took nothing for 30 s.
     pub(super) fn catch_up(&mut self, stream: &TcpStream) -> io::Result<()> {
+        if self.joined.is_none() {
+            // The log's lock is not for every request of every client.
+            return Ok(());
+        }
         let end = self.shared.log.end();
         while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
             self.push_some(cursor, end);

@@ -48,8 +48,9 @@ struct LinkOut<'a> {
     supplies: BTreeMap<u32, Supply>,
     unlinked_since: BTreeMap<u32, Instant>,
     delays: Delays,
-    /// Updates that others have overtaken, as they are delayed by their key: their places.
-    overtaken: Vec<u64>,
+    /// Updates that others have overtaken, as they are delayed by their key: their places, and when
+    /// each is to be looked at.
+    overtaken: Vec<(u64, Instant)>,
     /// When the next delayed update is due.
     due: Option<Instant>,
     out: Vec<u8>,
@@ -154,6 +155,8 @@ impl LinkOut<'_> {
         let delays = mesh.delays.get(&self.link.peer).unwrap_or(&none);
         if *delays != self.delays {
             self.delays = delays.clone();
+            let now = Instant::now();
+            self.overtaken.iter_mut().for_each(|(_, look)| *look = now);
         }
         let Some(receiver) = mesh.peers.get(&self.link.peer) else { return false };
         let links = &receiver.status.links;
@@ -209,13 +212,12 @@ impl LinkOut<'_> {
             if !self.is_wanted(&entry) {
                 return ControlFlow::Continue(());
             }
-            if !self.is_due(&entry, self.delays.all_ms) {
+            if self.due_in(&entry, self.delays.all_ms).is_some() {
                 return ControlFlow::Break(());
             }
-            if self.is_due(&entry, self.key_delay_ms(&entry)) {
-                self.out.extend_from_slice(entry.frame);
-            } else {
-                self.overtaken.push(entry.sequence);
+            match self.due_in(&entry, self.key_delay_ms(&entry)) {
+                None => self.out.extend_from_slice(entry.frame),
+                Some(due) => self.overtaken.push((entry.sequence, due)),
             }
             self.sent_now(&entry);
             ControlFlow::Continue(())
@@ -229,13 +231,19 @@ impl LinkOut<'_> {
 
     fn collect_overtaken(&mut self) {
         let shared = self.shared;
-        for sequence in std::mem::take(&mut self.overtaken) {
+        let now = Instant::now();
+        for (sequence, look) in std::mem::take(&mut self.overtaken) {
+            if look > now {
+                // Most are not due: they cost no look into the log.
+                self.due = Some(self.due.map_or(look, |other| other.min(look)));
+                self.overtaken.push((sequence, look));
+                continue;
+            }
             // If the log was trimmed meanwhile, the peer's status shows that it lacks the update.
             let _ = shared.log.read(sequence, |entry| {
-                if self.is_due(&entry, self.key_delay_ms(&entry)) {
-                    self.out.extend_from_slice(entry.frame);
-                } else {
-                    self.overtaken.push(sequence);
+                match self.due_in(&entry, self.key_delay_ms(&entry)) {
+                    None => self.out.extend_from_slice(entry.frame),
+                    Some(due) => self.overtaken.push((sequence, due)),
                 }
                 ControlFlow::Break(())
             });
@@ -258,19 +266,17 @@ impl LinkOut<'_> {
         }
     }
 
-    /// Whether an update has been in the log for `delay_ms`; if not, notes when it will have been.
-    fn is_due(&mut self, entry: &Entry<'_>, delay_ms: u32) -> bool {
+    /// When an update will have been in the log for `delay_ms`; `None` if it has been. Notes it.
+    fn due_in(&mut self, entry: &Entry<'_>, delay_ms: u32) -> Option<Instant> {
         if delay_ms == 0 {
-            return true;
+            return None;
         }
         // Looked at here: a moment from before the entry was appended would make its age wrap.
         let age_ms = self.shared.log.now_ms().wrapping_sub(entry.appended_ms);
-        if age_ms >= delay_ms {
-            return true;
-        }
-        let due = Instant::now() + Duration::from_millis(u64::from(delay_ms - age_ms));
+        let left_ms = delay_ms.checked_sub(age_ms).filter(|&left_ms| left_ms > 0)?;
+        let due = Instant::now() + Duration::from_millis(u64::from(left_ms));
         self.due = Some(self.due.map_or(due, |other| other.min(due)));
-        false
+        Some(due)
     }
 
     /// The longest delay of the keys that an update changes.

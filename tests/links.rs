@@ -14,7 +14,7 @@ use causal_kv::server::Options;
 use cluster::client::Client;
 use cluster::proxy::Proxy;
 use cluster::raw;
-use cluster::{Node, addresses, converged, free, linked, settled, shows, until};
+use cluster::{Node, PATIENCE, addresses, converged, free, linked, settled, shows, until};
 
 /// Two servers whose only link, which the second dials, leads through a proxy.
 fn proxied() -> (Node, Node, Proxy) {
@@ -205,6 +205,7 @@ fn a_relay_starts_and_stops_with_what_the_receiver_says_of_its_links() {
     peer.send_bytes(&raw::status(&alone.status));
     let began = Instant::now();
     let relayed = loop {
+        assert!(began.elapsed() < PATIENCE, "never relayed");
         peer.send_bytes(&raw::status(&alone.status));
         let frame = peer.next().expect("the link stays");
         if frame.texts()[0].starts_with(&linked.to_string()) {

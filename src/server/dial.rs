@@ -15,6 +15,8 @@ use super::shared::Shared;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it looks, while it waits for an answer to its hello, whether the server is to stop.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Why a try came to nothing.
 enum Failure {
@@ -110,7 +112,7 @@ fn attempt(shared: &Arc<Shared>, address: &str, given: bool) -> Result<(), Failu
     }
     let stream = Arc::new(connect(address)?);
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(link_in::SILENCE))?;
+    stream.set_read_timeout(Some(LOOK))?;
     stream.set_write_timeout(Some(link_in::SILENCE))?;
     let mut out = Vec::new();
     if let Some(password) = &shared.options.password {
@@ -120,7 +122,7 @@ fn attempt(shared: &Arc<Shared>, address: &str, given: bool) -> Result<(), Failu
     (&*stream).write_all(&out)?;
     let mut decoder = Decoder::default();
     decoder.expect_peer();
-    let hello = answer(&mut decoder, &stream)?;
+    let hello = answer(shared, &mut decoder, &stream)?;
     let mut hello = hello.map_err(|error| refused(shared, address, error))?;
     link_in::make_reachable(&mut hello.who, &stream);
     shared.mesh.lock().at_address.insert(address.to_owned(), hello.who.id);
@@ -143,15 +145,25 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 }
 
 /// Reads the answer to the hello: the peer's own, or its refusal.
-fn answer(decoder: &mut Decoder, stream: &TcpStream) -> io::Result<Result<Hello, String>> {
+fn answer(
+    shared: &Shared,
+    decoder: &mut Decoder,
+    stream: &TcpStream,
+) -> io::Result<Result<Hello, String>> {
+    let deadline = Instant::now() + link_in::SILENCE;
     loop {
         match decoder.next_request() {
             Err(error) => return Ok(Err(error.to_string())),
-            Ok(None) => {
-                if decoder.fill(&mut &*stream)? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+            Ok(None) => match decoder.fill(&mut &*stream) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if link_in::is_timeout(&error) => {
+                    if shared.stopping.is_requested() || Instant::now() >= deadline {
+                        return Err(error);
+                    }
                 }
-            }
+                Err(error) => return Err(error),
+            },
             Ok(Some(Asked::Array)) => {
                 return Ok(Hello::decode(decoder).map_err(|error| error.to_string()));
             }

@@ -91,6 +91,8 @@ impl LinkOut<'_> {
         self.look_at_mesh();
         self.start_again();
         while !self.link.is_closed() {
+            // Only what is in the log by now is sent in this round: a delay that was set before an
+            // update was written is seen before the update is.
             let end = self.shared.log.end();
             self.acknowledge();
             self.status();
@@ -99,7 +101,7 @@ impl LinkOut<'_> {
             }
             self.due = None;
             self.collect_overtaken();
-            self.collect();
+            self.collect(end);
             if self.out.is_empty() {
                 let due = self.due.unwrap_or(self.next_status);
                 self.shared.log.wait(end, due.min(self.next_status));
@@ -168,8 +170,11 @@ impl LinkOut<'_> {
         for origin in origins {
             if let Some(linked) = links.get(&origin) {
                 // It gets from there what that life writes; what older lives wrote it may lack,
-                // and all there is of an origin that may not write yet is of older lives.
-                supplies.insert(origin, Supply::UpTo(linked.above.unwrap_or(u64::MAX)));
+                // and all there is of an origin that may not write yet is of older lives. That it
+                // may write is known here, if there is a link, before any of its updates.
+                let same = mesh.peers.get(&origin).filter(|peer| peer.known.life == linked.life);
+                let above = linked.above.or_else(|| same.and_then(|peer| peer.status.above));
+                supplies.insert(origin, Supply::UpTo(above.unwrap_or(u64::MAX)));
                 continue;
             }
             let since = *self.unlinked_since.entry(origin).or_insert_with(Instant::now);
@@ -201,12 +206,13 @@ impl LinkOut<'_> {
         }
     }
 
-    /// Appends what the peer lacks to `out`, as far as it is due and there is room.
-    fn collect(&mut self) {
+    /// Appends what the peer lacks of the log before `end` to `out`, as far as it is due and there is
+    /// room.
+    fn collect(&mut self, end: u64) {
         let Some(cursor) = self.cursor else { return };
         let shared = self.shared;
         let read = shared.log.read(cursor, |entry| {
-            if self.out.len() >= WRITE_BYTES {
+            if entry.sequence >= end || self.out.len() >= WRITE_BYTES {
                 return ControlFlow::Break(());
             }
             if !self.is_wanted(&entry) {

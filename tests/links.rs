@@ -14,7 +14,7 @@ use causal_kv::server::Options;
 use cluster::client::Client;
 use cluster::proxy::Proxy;
 use cluster::raw;
-use cluster::{Node, PATIENCE, addresses, converged, free, linked, settled, shows, until};
+use cluster::{Enough, Node, PATIENCE, addresses, converged, free, linked, settled, shows, until};
 
 /// Two servers whose only link, which the second dials, leads through a proxy.
 fn proxied() -> (Node, Node, Proxy) {
@@ -41,10 +41,11 @@ fn survives(misbehave: impl FnOnce(&Proxy)) {
         written
     };
     let (of_one, of_two) = thread::scope(|scope| {
+        let enough = Enough(&done);
         let of_one = scope.spawn(|| write_all(one.address, "a"));
         let of_two = scope.spawn(|| write_all(two.address, "b"));
         misbehave(&proxy);
-        done.store(true, Ordering::SeqCst);
+        drop(enough);
         (of_one.join().expect("it writes"), of_two.join().expect("it writes"))
     });
     for client in [&mut at_one, &mut at_two] {
@@ -120,13 +121,52 @@ fn when_both_sides_dial_exactly_one_link_stays() {
         nodes.push(Node::start_on(listener, id, &[other], |options| options.discovery = false));
     }
     settled(&addresses);
-    until("one connection", || proxies[0].live() + proxies[1].live() == 1);
-    nodes[0].client().write("k", "v");
-    shows(addresses[1], "k", "v");
-    let until = Instant::now() + Duration::from_millis(1500);
-    while Instant::now() < until {
-        assert_eq!(proxies[0].live() + proxies[1].live(), 1, "and no other is made");
-        thread::sleep(Duration::from_millis(10));
+    for round in 0..5 {
+        let made: usize = proxies.iter().map(Proxy::made).sum();
+        // Both sides lose the link at the same moment, and dial at the same moment.
+        proxies.iter().for_each(Proxy::cut);
+        until("a new link", || proxies.iter().map(Proxy::made).sum::<usize>() > made);
+        settled(&addresses);
+        nodes[0].client().write("k", &round.to_string());
+        shows(addresses[1], "k", &round.to_string());
+        let live = || proxies.iter().map(Proxy::live).sum::<usize>();
+        until("one connection", || live() == 1);
+        let end = Instant::now() + Duration::from_millis(100);
+        while Instant::now() < end {
+            assert_eq!(live(), 1, "and no other is made");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Two connections at the same moment: both sides must decide alike, or they close both for ever.
+#[test]
+fn of_two_connections_the_one_dialled_by_the_lower_id_stays() {
+    for (other, own_dial_stays) in [(1, false), (3, true)] {
+        let listener = free();
+        let node = Node::start(2, &[listener.local_addr().expect("bound")], |_| {});
+        let (dialled, _) = listener.accept().expect("it dials");
+        let mut dialled = Client::over(dialled);
+        let asked = dialled.next().expect("its hello");
+        assert_eq!(asked.texts()[0], "PEER");
+        let hello = raw::hello(other);
+        let accepted = raw::link(node.address, &hello);
+        let mut answer = Vec::new();
+        hello.encode_into(&mut answer);
+        dialled.send_bytes(&answer);
+        let (mut stays, mut goes) =
+            if own_dial_stays { (dialled, accepted) } else { (accepted, dialled) };
+        while goes.next().is_some() {}
+        for _ in 0..3 {
+            stays.send_bytes(&raw::status(&hello.status));
+            assert!(stays.next().is_some(), "{other} dialled, or was: the wrong link was closed");
+        }
+        linked(node.address, 1);
+        if own_dial_stays {
+            let (_peer, answer) = raw::greet(node.address, &hello);
+            let answer = answer.expect("an answer");
+            assert!(answer.text().is_some_and(|text| text.starts_with("LINKED 2 ")), "{answer:?}");
+        }
     }
 }
 
@@ -232,4 +272,14 @@ fn a_server_that_listens_everywhere_is_known_by_the_address_it_was_seen_at() {
         let line = Client::connect(at(of)).line_about(id);
         assert!(line.contains(&format!(" address={} ", at(known))), "{line}");
     }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_peer_that_never_answers_the_hello() {
+    let silent = free();
+    let node = Node::start(1, &[silent.local_addr().expect("bound")], |_| {});
+    let _dialled = silent.accept().expect("it dials");
+    let began = Instant::now();
+    drop(node);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use causal_kv::core::Version;
 use causal_kv::protocol::reply::Reply;
 use cluster::client::{Client, is_push, told};
-use cluster::{addresses, converged, mesh};
+use cluster::{Enough, addresses, converged, mesh};
 
 const LOAD: Duration = Duration::from_millis(1500);
 
@@ -31,6 +31,7 @@ fn no_server_ever_shows_half_of_an_mset() {
     let nodes = mesh(3);
     let done = &AtomicBool::new(false);
     let pairs = thread::scope(|scope| {
+        let enough = Enough(done);
         for (node, name) in nodes.iter().zip(["one", "two"]) {
             let address = node.address;
             scope.spawn(move || {
@@ -54,7 +55,7 @@ fn no_server_ever_shows_half_of_an_mset() {
         });
         let readers: Vec<_> = readers.collect();
         thread::sleep(LOAD);
-        done.store(true, Ordering::SeqCst);
+        drop(enough);
         readers.into_iter().map(|reader| reader.join().expect("no reader failed")).min()
     });
     assert!(pairs >= Some(20), "every server showed pairs: {pairs:?}");
@@ -100,6 +101,7 @@ fn pushes_and_reads_of_one_session_never_go_back_nor_against_causal_order() {
     let nodes = mesh(3);
     let done = &AtomicBool::new(false);
     let seen = thread::scope(|scope| {
+        let _enough = Enough(done);
         let (asker, answerer) = (nodes[0].address, nodes[1].address);
         scope.spawn(move || {
             repeat(done, asker, |client, round| {
@@ -129,7 +131,6 @@ fn pushes_and_reads_of_one_session_never_go_back_nor_against_causal_order() {
                 }
             }
         }
-        done.store(true, Ordering::SeqCst);
         seen
     });
     assert!(seen.pushes > 50 && seen.replies > 50, "{} {}", seen.pushes, seen.replies);
@@ -140,6 +141,7 @@ fn concurrent_writes_and_deletes_end_alike_on_all_servers() {
     let nodes = mesh(3);
     let done = &AtomicBool::new(false);
     thread::scope(|scope| {
+        let _enough = Enough(done);
         for (node, name) in nodes.iter().zip(["one", "two", "three"]) {
             let address = node.address;
             scope.spawn(move || {
@@ -163,7 +165,6 @@ fn concurrent_writes_and_deletes_end_alike_on_all_servers() {
             lab.ok(&["HEAL", "3"]);
             thread::sleep(LOAD / 6);
         }
-        done.store(true, Ordering::SeqCst);
     });
     assert!(converged(&addresses(&nodes)).len() > 1);
 }

@@ -29,11 +29,14 @@ impl Client {
     }
 
     pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, input: Vec::new(), pushes: VecDeque::new() })
+        TcpStream::connect_timeout(&address, Duration::from_secs(2)).map(Self::over)
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("an open socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("an open socket");
+        stream.set_nodelay(true).expect("an open socket");
+        Self { stream, input: Vec::new(), pushes: VecDeque::new() }
     }
 
     /// A client that is pushed all that becomes visible.

@@ -11,6 +11,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -104,6 +105,17 @@ pub(crate) fn linked(address: SocketAddr, count: usize) {
         let info = client.info();
         info["linked_servers"] == count.to_string() && info["loading"] == "0"
     });
+}
+
+/// Tells threads that repeat something that it is enough, also when the test fails: a scope waits
+/// for its threads.
+#[derive(Debug)]
+pub(crate) struct Enough<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Waits until `done`, or fails.

@@ -15,6 +15,7 @@ struct Way {
     /// Both sockets of every connection, each with the other.
     open: Mutex<Vec<[TcpStream; 2]>>,
     live: AtomicUsize,
+    made: AtomicUsize,
     ended: AtomicBool,
     stalled: AtomicBool,
     crumbs: AtomicBool,
@@ -35,6 +36,7 @@ impl Proxy {
             target,
             open: Mutex::default(),
             live: AtomicUsize::new(0),
+            made: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             crumbs: AtomicBool::new(false),
@@ -63,6 +65,11 @@ impl Proxy {
         self.way.crumbs.store(crumbs, Ordering::SeqCst);
     }
 
+    /// How many connections were ever made.
+    pub(crate) fn made(&self) -> usize {
+        self.way.made.load(Ordering::SeqCst)
+    }
+
     /// How many connections are open in both directions.
     pub(crate) fn live(&self) -> usize {
         self.way.live.load(Ordering::SeqCst)
@@ -86,6 +93,7 @@ fn accept(listener: &TcpListener, way: &Arc<Way>) {
         let twin = |stream: &TcpStream| stream.try_clone().expect("descriptors are left");
         way.open.lock().expect("not poisoned").push([twin(&near), twin(&far)]);
         way.live.fetch_add(1, Ordering::SeqCst);
+        way.made.fetch_add(1, Ordering::SeqCst);
         let (back_far, back_near) = (twin(&far), twin(&near));
         let (there, back) = (Arc::clone(way), Arc::clone(way));
         let there = thread::spawn(move || copy(near, far, &there));

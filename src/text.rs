@@ -26,6 +26,40 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
+/// Reads what [`quoted`] wrote at the start of `text`; gives what stands behind it, too.
+pub fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut out = String::new();
+    let mut rest = text.strip_prefix('"')?;
+    loop {
+        let end = rest.find(['"', '\\'])?;
+        out.push_str(&rest[..end]);
+        let (mark, behind) = rest[end..].split_at(1);
+        if mark == "\"" {
+            return Some((out, behind));
+        }
+        let (character, behind) = unescape(behind)?;
+        out.push(character);
+        rest = behind;
+    }
+}
+
+/// The character that stands behind a `\`.
+fn unescape(text: &str) -> Option<(char, &str)> {
+    if let Some(code) = text.strip_prefix("u{") {
+        let (digits, rest) = code.split_once('}')?;
+        return Some((char::from_u32(u32::from_str_radix(digits, 16).ok()?)?, rest));
+    }
+    let mut characters = text.chars();
+    let character = match characters.next()? {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        other @ ('"' | '\\') => other,
+        _ => return None,
+    };
+    Some((character, characters.as_str()))
+}
+
 fn escape(character: char) -> String {
     if character.is_control() {
         character.escape_default().to_string()
@@ -50,5 +84,16 @@ mod tests {
         assert_eq!(quoted(r#"a "b" \ c"#), r#""a \"b\" \\ c""#);
         assert_eq!(quoted("ends with \\"), r#""ends with \\""#);
         assert_eq!(quoted("\r\n\t\0é"), r#""\r\n\t\u{0}é""#);
+    }
+
+    #[test]
+    fn what_was_quoted_can_be_read_again() {
+        for text in ["", "lost", r#"a "b" \ c"#, "ends with \\", "\r\n\t\0é\u{1b}"] {
+            let line = quoted(text) + " more";
+            assert_eq!(unquoted(&line), Some((text.to_owned(), " more")));
+        }
+        for bad in ["", "lost", "\"lost", r#""\"#, r#""\q""#, r#""\u{110000}""#] {
+            assert_eq!(unquoted(bad), None, "{bad}");
+        }
     }
 }

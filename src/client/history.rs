@@ -26,7 +26,10 @@
 //! | `unknown` | key | a delete that may have happened or not |
 //!
 //! Fields come in this order, one space between them; a field that has no meaning is left out.
-//! Every line is flushed before the client goes on. Several clients may append to one file.
+//! Every line is flushed before the client goes on. Several clients may append to one file, but all
+//! lines of one session are in one file. For those who write histories by hand: `time` may be left
+//! out, a word needs no quotes, and an empty line or one that begins with `#` is not an operation.
+//! `causal-lab check` reads all this.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -3,6 +3,7 @@
 //! - [`servers`]: three servers in one terminal.
 //! - [`clients`]: Alice and Bob play the scenario against them.
 //! - [`demo`]: both, in one go, watched and judged.
+//! - [`history`]: what clients recorded.
 //!
 //! # The scenario
 //!
@@ -18,6 +19,7 @@
 
 pub mod clients;
 pub mod demo;
+pub mod history;
 mod observer;
 mod scenario;
 pub mod servers;

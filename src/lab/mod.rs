@@ -3,7 +3,7 @@
 //! - [`servers`]: three servers in one terminal.
 //! - [`clients`]: Alice and Bob play the scenario against them.
 //! - [`demo`]: both, in one go, watched and judged.
-//! - [`history`]: what clients recorded.
+//! - [`history`] and [`checker`]: what clients recorded, and whether causal order held.
 //!
 //! # The scenario
 //!
@@ -17,6 +17,7 @@
 //! so Ctrl-C reaches them, too. Should this process be killed alone, their standard input ends, and
 //! with it they do.
 
+pub mod checker;
 pub mod clients;
 pub mod demo;
 pub mod history;

@@ -1,0 +1,255 @@
+//! The checker: does it find what is wrong, and nothing else?
+//!
+//! `tests/histories` has a history for each claim; the file's name is the claim. What the checker
+//! says to it stands behind `#>`; `UPDATE_GOLDEN=1` writes it anew.
+
+// One test tells how long it took.
+#![allow(clippy::print_stdout)]
+
+mod checker {
+    pub(crate) mod golden;
+    pub(crate) mod naive;
+    pub(crate) mod random_history;
+}
+#[path = "simulation/random.rs"]
+mod random;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::time::Instant;
+
+use causal_kv::lab::checker::{Guarantee, Model, Pattern, check};
+use causal_kv::lab::history::History;
+
+use checker::golden::{self, Golden};
+use checker::naive;
+use checker::random_history::{self, Habits};
+use random::Random;
+
+const MODELS: [Model; 3] = [Model::Cc, Model::Ccv, Model::Cm];
+const HISTORIES: u64 = 4_000;
+
+fn habits(random: &mut Random, open: bool) -> Habits {
+    Habits {
+        sessions: 2 + random.below(3),
+        operations: 4 + random.below(if open { 7 } else { 9 }),
+        keys: 1 + random.below(3),
+        wild: [0, 0, 10, 40, 80][random.below(5)],
+        open,
+    }
+}
+
+fn parse(text: &str) -> History {
+    let mut history = History::default();
+    history.add("a.log", text).expect("it is well formed");
+    history
+}
+
+/// How often something was seen.
+#[derive(Debug, Default)]
+struct Tally {
+    patterns: BTreeMap<Option<Pattern>, u32>,
+    guarantees: BTreeMap<Guarantee, u32>,
+}
+
+/// Both checkers find the same in a history that leaves nothing open.
+fn compare(text: &str, model: Model, tally: &mut Tally) {
+    let history = parse(text);
+    let (verdict, wrong) = (check(&history, model), naive::check(&history, model));
+    let [wrong] = wrong.as_slice() else { panic!("something is open:\n{text}") };
+    let patterns: BTreeSet<Pattern> = verdict.patterns().into_iter().collect();
+    let guarantees: BTreeSet<Guarantee> = verdict.broken().collect();
+    assert_eq!(patterns, wrong.patterns, "\n{text}{verdict}");
+    assert_eq!(guarantees, wrong.guarantees, "\n{text}{verdict}");
+    let holds = patterns.is_empty().then_some(None);
+    for pattern in patterns.into_iter().map(Some).chain(holds) {
+        *tally.patterns.entry(pattern).or_default() += 1;
+    }
+    for guarantee in guarantees {
+        *tally.guarantees.entry(guarantee).or_default() += 1;
+    }
+}
+
+fn compare_all(text: &str, tally: &mut Tally) {
+    for model in MODELS {
+        compare(text, model, tally);
+    }
+}
+
+/// A golden history with a few lines changed.
+fn mutant(random: &mut Random, golden: &Golden) -> String {
+    let mut lines: Vec<String> = golden.history.lines().map(str::to_owned).collect();
+    for _ in 0..=random.below(3) {
+        let place = random.below(lines.len());
+        match random.below(3) {
+            0 if lines.len() > 3 => drop(lines.remove(place)),
+            1 => {
+                let end = lines.len().min(place + 2);
+                random.shuffle(&mut lines[place..end]);
+            }
+            _ => {
+                let (_, rest) = lines[place].split_once(" op=").expect("the session is first");
+                lines[place] = format!("session={} op={rest}", ["A", "B", "C"][random.below(3)]);
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Where a history leaves nothing open, both find the same patterns and the same guarantees
+/// broken. Every pattern and guarantee is met often, and so are histories that hold.
+#[test]
+fn finds_what_the_definitions_find() {
+    let mut tally = Tally::default();
+    for seed in 0..HISTORIES {
+        let mut random = Random::new(seed);
+        let habits = habits(&mut random, false);
+        let text = random_history::lines(&mut random, habits);
+        compare_all(&text, &mut tally);
+    }
+    let closed = |golden: &Golden| {
+        !golden.history.contains("unknown")
+            && !golden.history.contains("delete")
+            && golden.name != "version_twice"
+    };
+    for golden in golden::all().iter().filter(|golden| closed(golden)) {
+        for seed in 0..HISTORIES / 40 {
+            let text = mutant(&mut Random::new(seed), golden);
+            compare_all(&text, &mut tally);
+        }
+    }
+    // All but VersionTwice; and None, that nothing is wrong.
+    assert_eq!(tally.patterns.len(), 9, "{tally:?}");
+    assert_eq!(tally.guarantees.len(), 4, "{tally:?}");
+    let rarest = tally.patterns.values().chain(tally.guarantees.values()).min();
+    assert!(rarest.is_some_and(|&count| count >= 30), "{tally:?}");
+}
+
+/// Where a history leaves something open, no one is blamed for what some answer explains; and not
+/// much that nothing explains is missed.
+#[test]
+fn blames_no_one_for_what_can_be_explained() {
+    let (mut found, mut missed) = (0, 0);
+    for seed in 0..HISTORIES {
+        let mut random = Random::new(seed);
+        let habits = habits(&mut random, true);
+        let text = random_history::lines(&mut random, habits);
+        let history = parse(&text);
+        for model in MODELS {
+            let (verdict, wrong) = (check(&history, model), naive::check(&history, model));
+            let explained = wrong.iter().any(|wrong| wrong.patterns.is_empty());
+            assert!(verdict.holds() || !explained, "seed {seed}\n{text}{verdict}");
+            if let ([wrong], 0) = (wrong.as_slice(), verdict.extent.unclear) {
+                let patterns: BTreeSet<Pattern> = verdict.patterns().into_iter().collect();
+                assert_eq!(patterns, wrong.patterns, "seed {seed}\n{text}{verdict}");
+            }
+            found += u32::from(!verdict.holds());
+            missed += u32::from(verdict.holds() && !explained);
+        }
+    }
+    assert!(found > 1_000 && missed * 20 < found, "{found} found, {missed} missed");
+}
+
+#[test]
+fn each_history_gets_its_verdict() {
+    let mut wrong = Vec::new();
+    for golden in golden::all() {
+        let mut history = History::default();
+        history.add(&golden.file, &golden.history_in_place).expect("it is well formed");
+        let verdict = check(&history, golden.model).to_string();
+        if verdict != golden.verdict {
+            wrong.push(format!("{}:\n{verdict}", golden.name));
+            golden.update(&verdict);
+        }
+    }
+    let updated = std::env::var_os("UPDATE_GOLDEN").is_some();
+    assert!(wrong.is_empty() || updated, "{}", wrong.join("\n"));
+}
+
+/// Each pattern and each session guarantee has a history that is named after it.
+#[test]
+fn each_claim_is_what_the_file_name_says() {
+    let all = golden::all();
+    let verdict = |name: &str| {
+        let golden = all.iter().find(|golden| golden.name == name);
+        let golden = golden.unwrap_or_else(|| panic!("there is no {name}"));
+        check(&parse(&golden.history), golden.model)
+    };
+    for (name, pattern) in [
+        ("cyclic_co", Pattern::CyclicCO),
+        ("thin_air_read", Pattern::ThinAirRead),
+        ("write_co_init_read", Pattern::WriteCOInitRead),
+        ("write_co_read", Pattern::WriteCORead),
+        ("cyclic_cf", Pattern::CyclicCF),
+        ("write_hb_init_read", Pattern::WriteHBInitRead),
+        ("cyclic_hb", Pattern::CyclicHB),
+        ("version_twice", Pattern::VersionTwice),
+        ("version_order", Pattern::VersionOrder),
+        ("rule_arrival", Pattern::WriteCOInitRead),
+        ("rule_stored_version", Pattern::WriteCOInitRead),
+        ("rule_last_dependency", Pattern::WriteCOInitRead),
+        ("rule_no_lww", Pattern::CyclicCF),
+    ] {
+        assert_eq!(verdict(name).patterns(), [pattern], "{name}");
+    }
+    let both = [Pattern::ThinAirRead, Pattern::WriteCOInitRead];
+    assert_eq!(verdict("rule_original").patterns(), both);
+    for guarantee in Guarantee::ALL {
+        let name = guarantee.name().replace(' ', "_");
+        assert_eq!(verdict(&name).broken().collect::<Vec<_>>(), [guarantee], "{name}");
+    }
+    for golden in all.iter().filter(|golden| golden.name.ends_with("fine")) {
+        assert!(verdict(&golden.name).holds(), "{}", golden.name);
+    }
+}
+
+/// A history that keeps every promise, as long as one likes: each session sees its own writes and
+/// what all had written up to some time, which is sometimes long ago.
+fn long_history(operations: usize, sessions: usize) -> History {
+    const KEYS: usize = 100;
+    let mut random = Random::new(7);
+    let mut text = String::new();
+    let mut writes: Vec<Vec<(usize, usize)>> = vec![Vec::new(); KEYS];
+    let mut seen = vec![0; sessions];
+    for time in 1..=operations {
+        let (session, key) = (random.below(sessions), random.below(KEYS));
+        let line = if random.chance(30) {
+            writes[key].push((time, session));
+            format!("op=write value={time} version=\"({time}, {session})\"")
+        } else {
+            if random.chance(20) {
+                seen[session] += random.below(time - seen[session] + 1);
+            }
+            let mut newest = writes[key].iter().rev();
+            match newest.find(|&&(written, by)| written <= seen[session] || by == session) {
+                Some((value, by)) => format!("op=read value={value} version=\"({value}, {by})\""),
+                None => "op=read".to_owned(),
+            }
+        };
+        writeln!(text, "session={session} key={key} {line}").expect("a text takes all");
+    }
+    parse(&text)
+}
+
+/// What a check costs grows with the operations, and not with their pairs.
+///
+/// `OPERATIONS=100000 cargo test --release --test checker twice -- --nocapture` tells the times.
+#[test]
+fn twice_the_operations_cost_twice_as_much() {
+    let operations = std::env::var("OPERATIONS");
+    let operations = operations.map_or(4_000, |text| text.parse().expect("a number"));
+    let (short, long) = (long_history(operations / 2, 20), long_history(operations, 20));
+    for model in MODELS {
+        let half = check(&short, model);
+        let start = Instant::now();
+        let whole = check(&long, model);
+        let (took, work) = (start.elapsed(), whole.work);
+        println!("{model:?}: {operations} operations in {took:?}, {work} looks");
+        // Last-writer-wins does not keep causal memory, and that costs more.
+        if model != Model::Cm {
+            assert!(half.holds() && whole.holds(), "{whole}");
+            assert!(work < half.work * 5 / 2, "{work} after {}", half.work);
+            assert!(work < 4 * 20 * operations as u64, "{work}");
+        }
+    }
+}

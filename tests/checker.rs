@@ -16,6 +16,7 @@ mod random;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::process::Command;
 use std::time::Instant;
 
 use causal_kv::lab::checker::{Guarantee, Model, Pattern, check};
@@ -252,4 +253,59 @@ fn twice_the_operations_cost_twice_as_much() {
             assert!(work < 4 * 20 * operations as u64, "{work}");
         }
     }
+}
+
+/// Runs `causal-lab check`; gives the exit status, and what it said to whom.
+fn lab_check(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_causal-lab"))
+        .arg("check")
+        .args(arguments)
+        .output()
+        .expect("the program was built");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_exit_status_tells_the_verdict() {
+    let history = |name: &str| format!("{}/tests/histories/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let (status, said, _) = lab_check(&[&history("concurrent_writes_are_fine")]);
+    assert!(said.starts_with("holds: causal convergence (CCv), 6 operations of 2 sessions\n"));
+    assert_eq!(status, Some(0));
+    let cyclic = history("cyclic_cf");
+    let (status, said, _) = lab_check(&[&cyclic]);
+    assert!(said.starts_with("VIOLATED: ") && said.contains("\nCyclicCF: "), "{said}");
+    assert_eq!(status, Some(1));
+    assert_eq!(lab_check(&[&cyclic, "--model", "cc"]).0, Some(0));
+    assert_eq!(lab_check(&[&history("write_hb_init_read"), "--model=cm"]).0, Some(1));
+    for bad in [
+        &["/nonexistent"][..],
+        &[concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")],
+        &[&cyclic, &cyclic],
+        &[&cyclic, "--model", "xx"],
+        &[&cyclic, "--plume", "/nonexistent/plume"],
+        &["--nonsense"],
+        &[],
+    ] {
+        let (status, said, errors) = lab_check(bad);
+        assert_eq!((status, said.as_str(), errors.lines().count()), (Some(2), "", 1), "{errors}");
+    }
+}
+
+#[test]
+fn several_files_are_one_history_and_go_to_plume() {
+    let folder = std::env::temp_dir().join(format!("causal-kv-check-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("it can be made");
+    let path = |name: &str| folder.join(name).to_str().expect("it is text").to_owned();
+    let (alice, bob, plume) = (path("alice.log"), path("bob.log"), path("plume.txt"));
+    let version = "version=\"(1, 1)\"";
+    let write = |path: &str, text: String| std::fs::write(path, text).expect("it can be written");
+    write(&alice, format!("session=1 op=write key=x value=lost {version}\n"));
+    write(&bob, format!("session=2 op=read key=x value=lost {version}\n"));
+    // Without its writer, a read shows what no one wrote.
+    assert_eq!(lab_check(&[&bob]).0, Some(1));
+    assert_eq!(lab_check(&[&bob, &alice, "--plume", &plume]).0, Some(0));
+    let written = std::fs::read_to_string(&plume).expect("it was written");
+    std::fs::remove_dir_all(&folder).expect("it is there");
+    assert_eq!(written, "r(1,2,1,1)\nw(1,2,2,2)\n");
 }

@@ -1,4 +1,4 @@
-//! `causal-lab`: the demo, and three servers or two clients in one terminal.
+//! `causal-lab`: the demo, three servers or two clients in one terminal, and the checker.
 
 // A program talks to people on its standard streams.
 #![allow(clippy::print_stderr)]
@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
+use causal_kv::lab::check::Request;
+use causal_kv::lab::checker::Model;
 use causal_kv::lab::{self, PORTS};
 use causal_kv::text::printable;
 
@@ -19,13 +21,20 @@ Usage: causal-lab SUBCOMMAND
              whether causal order held; exit status 0 only if it did
   servers    West, Central and East in one terminal, until Ctrl-C; --ports 60001,60002,60003
   clients    Alice and Bob play the demo's scenario against them; --ports as above
+  check      a verdict on what causal-client --history has recorded: check FILE... [--model M]
+             [--plume F]; M is cc, ccv (causal convergence, the default) or cm; --plume also writes
+             the history as the checkers Plume and AWDIT read it. Exit status 0: it holds,
+             1: it does not, 2: the files are not well formed. Name the files of all who wrote
 
   --help, --version";
+
+const SUBCOMMANDS: &str = "demo, servers, clients or check";
 
 enum Subcommand {
     Demo,
     Servers([u16; 3]),
     Clients([u16; 3]),
+    Check(Request),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +55,7 @@ fn main() -> ExitCode {
         Subcommand::Demo => lab::demo::run(),
         Subcommand::Servers(ports) => lab::servers::run(ports),
         Subcommand::Clients(ports) => lab::clients::run(ports),
+        Subcommand::Check(request) => return check(&request),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,14 +66,29 @@ fn main() -> ExitCode {
     }
 }
 
+fn check(request: &Request) -> ExitCode {
+    match lab::check::run(request) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("causal-lab: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn subcommand(mut line: Arguments) -> Result<Subcommand, Wrong> {
     let Some(name) = line.next_flag()? else {
-        return Err("a subcommand is missing: demo, servers or clients; see --help".to_owned());
+        return Err(format!("a subcommand is missing: {SUBCOMMANDS}; see --help"));
     };
     let mut ports = PORTS;
+    let mut request = Request { files: Vec::new(), model: Model::Ccv, plume: None };
     while let Some(flag) = line.next_flag()? {
         match (name.as_str(), flag.as_str()) {
             ("servers" | "clients", "--ports") => ports = three(&line.value("--ports")?)?,
+            ("check", "--model") => request.model = line.parsed("--model")?,
+            ("check", "--plume") => request.plume = Some(line.value("--plume")?),
+            ("check", file) if !file.starts_with("--") => request.files.push(flag),
             _ => return Err(format!("'{flag}' is not an option of {name}; see --help")),
         }
     }
@@ -71,7 +96,11 @@ fn subcommand(mut line: Arguments) -> Result<Subcommand, Wrong> {
         "demo" => Ok(Subcommand::Demo),
         "servers" => Ok(Subcommand::Servers(ports)),
         "clients" => Ok(Subcommand::Clients(ports)),
-        _ => Err(format!("'{name}' is not a subcommand: demo, servers or clients; see --help")),
+        "check" if request.files.is_empty() => {
+            Err("name the files to check; see --help".to_owned())
+        }
+        "check" => Ok(Subcommand::Check(request)),
+        _ => Err(format!("'{name}' is not a subcommand: {SUBCOMMANDS}; see --help")),
     }
 }
 

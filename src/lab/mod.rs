@@ -3,7 +3,8 @@
 //! - [`servers`]: three servers in one terminal.
 //! - [`clients`]: Alice and Bob play the scenario against them.
 //! - [`demo`]: both, in one go, watched and judged.
-//! - [`history`] and [`checker`]: what clients recorded, and whether causal order held.
+//! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
+//!   [`plume`] asks others for a second opinion.
 //!
 //! # The scenario
 //!
@@ -17,11 +18,13 @@
 //! so Ctrl-C reaches them, too. Should this process be killed alone, their standard input ends, and
 //! with it they do.
 
+pub mod check;
 pub mod checker;
 pub mod clients;
 pub mod demo;
 pub mod history;
 mod observer;
+pub mod plume;
 mod scenario;
 pub mod servers;
 mod stage;

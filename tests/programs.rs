@@ -293,6 +293,7 @@ fn the_demo_shows_a_hold_and_ends_well() {
     let released = said.find(" after a delay of ").expect("z was released");
     assert!(held.expect("z was held back") < released);
     assert!(said.contains("Alice   | > write y found\n") && said.contains("Bob     | > read y\n"));
+    assert!(said.contains("\n  yes: the recorded history holds: causal convergence, "), "{said}");
     assert!(said.ends_with("So causal order held: East never showed z before y.\n"), "{said}");
     assert!(!said.contains('\u{1b}'), "no colours in a pipe");
 }

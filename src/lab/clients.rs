@@ -37,7 +37,7 @@ fn reach(label: &str, port: u16) -> Result<Client, String> {
 
 fn play(stage: &mut Stage, ports: [u16; 3], east: &mut Client) -> Result<(), String> {
     stage.print("Lab", "updates of y from West to East are 3 s late from now on")?;
-    let version = scenario::play(stage, ports[0], ports[1])?;
+    let version = scenario::play(stage, ports[0], ports[1], None)?;
     stage.print("Lab", "East has z before y now; y will be there when its 3 s are over")?;
     let version = version.parse().map_err(|error| format!("{error}"))?;
     east.after(&[version], ARRIVAL).map_err(|error| error.to_string())

@@ -1,11 +1,16 @@
 //! The demo: three servers, two clients, a late update, and a verdict.
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::history::History as Recorder;
 use crate::protocol::reply::Reply;
 
+use super::checker::{self, Model};
+use super::history::History;
 use super::observer::Observer;
 use super::stage::{PATIENCE, Stage};
 use super::verdict::Evidence;
@@ -22,21 +27,54 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub fn run() -> Result<(), String> {
     let mut stage = Stage::new(true);
     let ports = start_servers(&mut stage)?;
-    let watch = Observer::start(ports[2])?;
+    let histories = Folder::create()?;
+    let watch = Observer::start(ports[2], histories.recorder("Observer")?)?;
     stage.print("Lab", "an observer watches East")?;
     let mut west = scenario::client(ports[0]).map_err(|error| error.to_string())?;
     scenario::delay(&mut west, scenario::DELAY_MS)?;
     stage.print("Lab", "updates of y from West to East are 3 s late from now on")?;
-    scenario::play(&mut stage, ports[0], ports[1])?;
+    scenario::play(&mut stage, ports[0], ports[1], Some(&histories.0))?;
     stage.print("Lab", "East has z before y now; y will be there when its 3 s are over")?;
     let first = stage.wait_until("East", "update for z", |line| line.contains("update for z"))?;
     let held = first.contains("delaying update for z");
     let released =
         if held { stage.wait_for("East", "applied replicated update for z")? } else { first };
     let observed = watch.finish()?;
+    let checked = histories.check(&["Alice", "Bob", "Observer"])?;
     let [west, central, east] = ports.map(store);
     let stores = [west?, central?, east?];
-    conclude(&Evidence { held, released, observed, stores })
+    conclude(&Evidence { held, released, observed, checked, stores })
+}
+
+/// A temporary folder for histories, gone when this is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> Result<Self, String> {
+        let path = std::env::temp_dir().join(format!("causal-lab-{}", std::process::id()));
+        let failed = |error| format!("{}: {error}", path.display());
+        fs::create_dir_all(&path).map_err(failed)?;
+        Ok(Self(path))
+    }
+
+    fn recorder(&self, label: &str) -> Result<Recorder, String> {
+        let path = scenario::history_path(&self.0, label);
+        Recorder::append(&path, label).map_err(|error| format!("{path}: {error}"))
+    }
+
+    /// What the checker says to what they recorded.
+    fn check(&self, labels: &[&str]) -> Result<checker::Verdict, String> {
+        let path = |label: &&str| scenario::history_path(&self.0, label);
+        let history = History::read(&labels.iter().map(path).collect::<Vec<_>>())?;
+        Ok(checker::check(&history, Model::Ccv))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed, the system's own cleaning will.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Prints the verdict.

@@ -1,5 +1,6 @@
 //! What Alice and Bob do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::client::{Client, Error, Options};
@@ -24,11 +25,25 @@ pub(super) fn delay(west: &mut Client, delay_ms: &str) -> Result<(), String> {
     }
 }
 
-/// Alice at West and Bob at Central play their parts; gives the version of `z`.
-pub(super) fn play(stage: &mut Stage, west: u16, central: u16) -> Result<String, String> {
+/// Where somebody's history is, in a folder of histories.
+pub(super) fn history_path(folder: &Path, label: &str) -> String {
+    folder.join(format!("{label}.log")).display().to_string()
+}
+
+/// Alice at West and Bob at Central play their parts; gives the version of `z`. They record what
+/// they do and see in the folder `histories`, if there is one.
+pub(super) fn play(
+    stage: &mut Stage,
+    west: u16,
+    central: u16,
+    histories: Option<&Path>,
+) -> Result<String, String> {
     for (label, id, port) in [("Alice", 1, west), ("Bob", 2, central)] {
         let words = format!("--server {port} --id {id} --name {label}");
-        let arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let mut arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        if let Some(folder) = histories {
+            arguments.extend(["--history".to_owned(), history_path(folder, label)]);
+        }
         stage.start(label, "causal-client", &arguments)?;
         stage.wait_for(label, "connected to server on port")?;
     }

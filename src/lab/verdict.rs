@@ -1,6 +1,7 @@
 //! The demo's verdict: did East keep the causal order, and did it have to do anything for it?
 
 use super::SERVERS;
+use super::checker::Verdict;
 use super::observer::Observed;
 
 /// What is known when the play is over.
@@ -11,6 +12,8 @@ pub(super) struct Evidence {
     /// East's line about the release of `z`.
     pub(super) released: String,
     pub(super) observed: Observed,
+    /// What the checker says to what the clients and the observer recorded.
+    pub(super) checked: Verdict,
     /// What each server shows in the end for `x`, `y` and `z`.
     pub(super) stores: [Vec<String>; 3],
 }
@@ -41,6 +44,15 @@ impl Evidence {
                 format!("East pushed {}, in this order", observed.pushed.join(", ")),
                 "East did not push x, y and z in this order",
             ),
+            finding(
+                self.checked.holds(),
+                format!(
+                    "the recorded history holds: causal convergence, {} operations of Alice, Bob \
+                     and the observer",
+                    self.checked.extent.operations
+                ),
+                &format!("the recorded history does not hold. {}", self.checked),
+            ),
         ];
         for (label, store) in SERVERS.into_iter().zip(&self.stores) {
             findings.push(finding(
@@ -65,6 +77,14 @@ fn finding(holds: bool, good: String, bad: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::checker::{Model, check};
+    use crate::lab::history::History;
+
+    fn checked(lines: &str) -> Verdict {
+        let mut history = History::default();
+        history.add("a.log", lines).expect("it is well formed");
+        check(&history, Model::Ccv)
+    }
 
     fn evidence() -> Evidence {
         let store = || ["lost", "found", "glad"].map(str::to_owned).to_vec();
@@ -76,6 +96,7 @@ mod tests {
                 neither: 7,
                 violations: 0,
             },
+            checked: checked("session=1 op=read key=x\n"),
             stores: [store(), store(), store()],
         }
     }
@@ -84,17 +105,21 @@ mod tests {
     fn all_is_well() {
         let findings = evidence().verdict().expect("nothing is wrong");
         assert_eq!(findings[0], "yes: z reached East before y, and East held it back for 2990 ms");
-        assert_eq!(findings.len(), 6);
+        assert_eq!(findings.len(), 7);
     }
 
     #[test]
     fn each_fault_is_found() {
-        let faults: [fn(&mut Evidence); 6] = [
+        let faults: [fn(&mut Evidence); 7] = [
             |evidence| evidence.held = false,
             |evidence| evidence.released.clear(),
             |evidence| evidence.observed.violations = 1,
             |evidence| evidence.observed.neither = 0,
             |evidence| evidence.observed.pushed.swap(1, 2),
+            |evidence| {
+                let line = "session=1 op=push key=x value=1 version=\"(9, 9)\"\n";
+                evidence.checked = checked(line);
+            },
             |evidence| evidence.stores[1][2] = "nothing".to_owned(),
         ];
         for (place, fault) in faults.into_iter().enumerate() {

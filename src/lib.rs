@@ -22,7 +22,8 @@
 //! - [`log`] keeps applied updates in order; everything downstream reads it with its own cursor.
 //! - [`server`] puts these on a network: its threads, and what each may block on.
 //! - [`client`] is a session with the cluster that outlives the server it talks to.
-//! - [`lab`] shows what all this does: the demo, and programs in one terminal.
+//! - [`lab`] shows what all this does, and checks it: the demo, programs in one terminal, and the
+//!   checker of histories.
 //! - [`arguments`] reads command lines; [`text`] makes texts fit for one line.
 //!
 //! # To run one

@@ -8,7 +8,7 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `time` | when the operation ended: microseconds since 1970, by the client's clock |
+//! | `time` | when the operation ended: microseconds since 1970, by the client's clock; only for people |
 //! | `session` | the client's id and when its session began; lines of one session are in its order |
 //! | `op` | what happened, see below |
 //! | `key`, `value` | quoted, see [`quoted`] |

@@ -90,7 +90,7 @@ pub enum Deletion {
     /// There was nothing to delete, so no update was made.
     Missing,
     /// It was deleted, under this version. `None`: it cannot be told, because `DEL` answers as in
-    /// Redis, with a number, and other updates came between that and the context.
+    /// Redis, with a number, and another update of its server came between that and the context.
     Deleted(Option<Version>),
 }
 
@@ -169,13 +169,21 @@ impl Client {
         let reply = self.perform(&["DEL", key], Some(PATIENCE))?;
         match reply {
             Reply::Integer(0) => Ok(Deletion::Missing),
-            // A write replaces the whole context by its own version.
-            Reply::Integer(1) if self.later.is_empty() && self.context.len() == 1 => {
-                Ok(Deletion::Deleted(Some(self.context[0])))
-            }
-            Reply::Integer(1) => Ok(Deletion::Deleted(None)),
+            Reply::Integer(1) => Ok(Deletion::Deleted(self.last_write())),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// The version of the write that was just answered, as the context tells it: a write replaces
+    /// the whole context by its own version, and all else in it was pushed since. `None`: a push of
+    /// the same server's next write has taken its place.
+    fn last_write(&self) -> Option<Version> {
+        let pushed = |seen: &Version| {
+            let mut events = self.earlier.iter().chain(&self.later);
+            events.any(|event| matches!(event, Event::Push { version, .. } if version == seen))
+        };
+        let mut own = self.context.iter().filter(|version| !pushed(version));
+        own.next().copied().filter(|_| own.next().is_none())
     }
 
     /// What this session depends on, as its server has it.

@@ -80,9 +80,9 @@ impl Sources {
         }
         let mut unclear = BTreeSet::new();
         for ((key, value), riddle) in riddles {
-            let solved = sources.solve(&riddle);
+            sources.solve(&riddle);
             let unseen = riddle.writes.iter().any(|&write| sources.roles[write] == Role::LeftOut);
-            if value.is_none() && (unseen || !solved) {
+            if value.is_none() && unseen {
                 unclear.insert(key);
             }
         }
@@ -102,36 +102,21 @@ impl Sources {
         named
     }
 
-    /// Matches the versions with the writes. Gives false if several ways are left: then what the
-    /// reads show is left out, because no way may be blamed for what another one explains.
-    fn solve(&mut self, riddle: &Riddle) -> bool {
-        if riddle.versions.len() > riddle.writes.len() {
+    /// Matches the versions with the writes. If several ways are left, what the reads show is left
+    /// out, because no way may be blamed for what another one explains.
+    fn solve(&mut self, riddle: &Riddle) {
+        if let (&[write], 1) = (riddle.writes.as_slice(), riddle.versions.len()) {
+            self.roles[write] = Role::Writes;
+            self.versions[write] = riddle.versions.first().copied();
             for &read in &riddle.reads {
-                self.roles[read] = Role::LeftOut;
+                self.roles[read] = Role::Reads(write);
             }
-            // With fewer writes than versions, some of the reads show what no one wrote. Which ones
-            // cannot be told, if any write is there; the last may stand for them.
+        } else if riddle.versions.len() > riddle.writes.len() {
+            // Some of the reads show what no one wrote. Which ones cannot be told, if any write is
+            // there; the last may stand for them.
             let blamed = if riddle.writes.is_empty() { 0 } else { riddle.reads.len() - 1 };
             for &read in &riddle.reads[blamed..] {
                 self.roles[read] = Role::ThinAir;
-            }
-            return riddle.writes.is_empty();
-        }
-        match (riddle.writes.as_slice(), riddle.versions.first()) {
-            (_, None) => true,
-            (&[write], version) => {
-                self.roles[write] = Role::Writes;
-                self.versions[write] = version.copied();
-                for &read in &riddle.reads {
-                    self.roles[read] = Role::Reads(write);
-                }
-                true
-            }
-            _ => {
-                for &read in &riddle.reads {
-                    self.roles[read] = Role::LeftOut;
-                }
-                false
             }
         }
     }
@@ -160,6 +145,7 @@ impl Sources {
 fn first_role(operation: &Operation) -> Role {
     match operation.kind {
         Kind::Write | Kind::Delete => Role::Writes,
+        // Until more is known.
         Kind::Read | Kind::Push | Kind::Unknown => Role::LeftOut,
     }
 }

@@ -44,6 +44,29 @@ fn the_demonstration_shows_y_before_z_everywhere() {
     converged(&addresses(&nodes));
 }
 
+/// An update that lost to a higher version is applied and never pushed; of one that lost in part,
+/// only the rest is (rule R11).
+#[test]
+fn what_lost_to_a_higher_version_is_not_pushed() {
+    let nodes = mesh(2);
+    let (mut west, mut central) = (nodes[0].client(), nodes[1].client());
+    let mut observer = Client::joined(nodes[1].address);
+    west.ok(&["DELAY", "2", FOREVER_MS]);
+    west.write("k", "older, and late");
+    west.ok(&["MSET", "k", "older, too", "m", "wins"]);
+    let newest = central.write("k", "newest");
+    west.ok(&["DELAY", "2", "0"]);
+    shows(nodes[1].address, "m", "wins");
+    let last = west.write("end", "of it");
+
+    assert_eq!(observer.push(), ("k".to_owned(), Some("newest".to_owned()), newest));
+    let (key, value, _) = observer.push();
+    assert_eq!((key.as_str(), value.as_deref()), ("m", Some("wins")));
+    assert_eq!(observer.push(), ("end".to_owned(), Some("of it".to_owned()), last));
+    assert_eq!(central.read("k"), Some(("newest".to_owned(), newest)));
+    converged(&addresses(&nodes));
+}
+
 /// A late update comes by itself when its delay is over.
 #[test]
 fn a_delayed_key_comes_when_its_time_has_come_and_not_before() {

@@ -32,7 +32,8 @@ fn part_of(key: &str) -> usize {
     for byte in key.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
-    usize::try_from(hash >> 58).expect("six bits are left")
+    // The last byte has hardly reached the high bits, so these are folded onto the low ones.
+    usize::try_from((hash ^ (hash >> 32)) % PARTS as u64).expect("it is below 64")
 }
 
 impl Parts {
@@ -157,4 +158,52 @@ fn numbers<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<usize> {
     numbers.sort_unstable();
     numbers.dedup();
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn keys_are_spread_evenly() {
+        for keys in [["key:", ""], ["", ":name"]] {
+            let mut counts = [0; PARTS];
+            for number in 0..64_000 {
+                counts[part_of(&format!("{}{number:012}{}", keys[0], keys[1]))] += 1;
+            }
+            assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        }
+        let letters: std::collections::HashSet<usize> =
+            ('a'..='z').map(|letter| part_of(&letter.to_string())).collect();
+        assert!(letters.len() > 13, "{letters:?}");
+    }
+
+    /// A reader that holds one key's part keeps the writer from showing the update's other key.
+    #[test]
+    fn no_half_of_an_update_shows_while_the_other_half_waits() {
+        let parts = Parts::default();
+        let (first, second) = ("a", "b");
+        assert_ne!(part_of(first), part_of(second));
+        let reader = parts.parts[part_of(second)].read();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let changes = [(first, Some("new")), (second, Some("new"))].into_iter();
+                parts.writer().apply(Version { timestamp: 1, server: 1 }, changes, &mut Vec::new());
+            });
+            let enough = Instant::now() + Duration::from_millis(100);
+            while Instant::now() < enough {
+                if let Some(store) = parts.parts[part_of(first)].try_read() {
+                    assert_eq!(store.read(first), Shown::Nothing(None));
+                }
+                thread::yield_now();
+            }
+            drop(reader);
+        });
+        let mut shown = Vec::new();
+        parts.read_all(&[first, second], |found| shown.push(found.version().is_some()));
+        assert_eq!(shown, [true, true]);
+    }
 }

@@ -47,7 +47,13 @@ fn frame(words: &[&str]) -> Vec<u8> {
 
 fn encode(update: &Update) -> Vec<u8> {
     let &Update { version, predecessor, told, .. } = update;
-    let head = Head { version, predecessor, told, dependencies: &update.dependencies };
+    let head = Head {
+        version,
+        predecessor,
+        told,
+        dependencies: &update.dependencies,
+        dependency_keys: &update.dependency_keys,
+    };
     let changes = update.changes.iter().map(|c| (c.key.as_str(), c.value.as_deref()));
     let mut bytes = Vec::new();
     update_into(&mut bytes, &mut Vec::new(), head, changes);
@@ -64,8 +70,14 @@ fn updates_with_odd_keys_and_values_read_as_they_were_written() {
             for told in [false, true] {
                 for dependencies in [vec![], vec![v(7, 2)], vec![v(1, 9), v(7, u32::MAX)]] {
                     let changes = changes.clone();
-                    let update =
-                        Update { version: v(20, 1), predecessor: 7, dependencies, told, changes };
+                    let update = Update {
+                        version: v(20, 1),
+                        predecessor: 7,
+                        dependency_keys: dependencies.iter().map(|_| key.to_owned()).collect(),
+                        dependencies,
+                        told,
+                        changes,
+                    };
                     assert_eq!(decode(&encode(&update)), Ok(Frame::Update(update)));
                 }
             }
@@ -80,7 +92,14 @@ fn an_update_keeps_its_predecessor_at_the_ends_of_the_numbers() {
     {
         let version = v(timestamp, 0);
         let changes = changes.clone();
-        let update = Update { version, predecessor, dependencies: vec![], told: false, changes };
+        let update = Update {
+            version,
+            predecessor,
+            dependencies: vec![],
+            dependency_keys: vec![],
+            told: false,
+            changes,
+        };
         assert_eq!(decode(&encode(&update)), Ok(Frame::Update(update)));
     }
 }

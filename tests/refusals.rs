@@ -174,7 +174,8 @@ fn the_largest_delete_passes_over_a_link() {
     let keys: Vec<String> = (0..ARGUMENTS_MAX - 1).map(|number| number.to_string()).collect();
     let (mut frame, mut meta) = (Vec::new(), Vec::new());
     let version = Version { timestamp: 1, server: 1 };
-    let head = Head { version, predecessor: 0, told: false, dependencies: &[] };
+    let head =
+        Head { version, predecessor: 0, told: false, dependencies: &[], dependency_keys: &[] };
     update_into(&mut frame, &mut meta, head, keys.iter().map(|key| (key.as_str(), None)));
     let mut decoder = Decoder::default();
     decoder.expect_peer();

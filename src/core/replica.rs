@@ -1,85 +1,17 @@
 //! The replica: the state machine that decides when an update may be shown.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::fmt;
+use std::collections::BTreeMap;
 
 use super::applied::Applied;
 use super::clock::{Clock, ClockKind, TooFarAhead};
+use super::effect::{Effect, Loading, Refusal, Stamp, Waited};
+use super::order::{Order, Rules};
 use super::pending::{Held, Limits, Pending};
 use super::update::Update;
 use super::version::Version;
 
-/// What the surroundings must do, in this order. They own the store, the log and the links.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Put the update into the store and append it to the log.
-    Apply {
-        /// The update.
-        update: Update,
-        /// For how long it was held back, in microseconds; `None` if it was not.
-        waited_us: Option<u64>,
-    },
-    /// The update waits; nothing is to be done but to say so.
-    Hold {
-        /// The update's version.
-        version: Version,
-        /// The first version that it waits for.
-        missing: Version,
-    },
-    /// Updates were dropped for want of room. There is room again: ask the peers to send again
-    /// whatever is not applied here.
-    AskAgain,
-}
-
-/// The name that a local write got, and its predecessor in the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// The write's version.
-    pub version: Version,
-    /// The timestamp of the write before it in its chain; 0 if it is the first.
-    pub predecessor: u64,
-}
-
-/// Why an update from a peer was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The peer's clock is too far ahead.
-    Clock(TooFarAhead),
-    /// The update depends on something younger than itself.
-    Malformed(Version),
-    /// The update follows one that another update follows already: its server has given out the
-    /// same versions in two lives.
-    Forked(Version),
-    /// A version of this very life that this life did not give out: an earlier life, which nobody
-    /// reachable remembered, used the same versions. The replica must stop.
-    Reused(Version),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Clock(error) => error.fmt(f),
-            Self::Malformed(version) => {
-                write!(f, "update {version} depends on something younger than itself")
-            }
-            Self::Forked(version) => write!(
-                f,
-                "update {version} follows an update that another one follows already; its server \
-                 has given out the same versions twice"
-            ),
-            Self::Reused(version) => write!(
-                f,
-                "a peer knows {version} from an earlier life of this server, which now gives out \
-                 the same versions again; stop it and start it anew with its clock set right"
-            ),
-        }
-    }
-}
-
-/// A write came before this replica knew its clock to be above its earlier lives (rule R4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loading;
+/// Updates to be looked at again, each with what released it.
+type Ready = BTreeMap<Version, (Held, Version)>;
 
 /// One full copy's state machine. See [the protocol](super) for its rules and invariants.
 #[derive(Clone, Debug)]
@@ -88,6 +20,7 @@ pub struct Replica {
     clock: Clock,
     applied: Applied,
     pending: Pending,
+    rules: Rules,
     /// All writes of this life are above this timestamp; `None` while it may not write yet.
     writes_above: Option<u64>,
     /// This life's chain: the timestamps of its first and its last write, once there are any.
@@ -98,14 +31,15 @@ pub struct Replica {
 impl Replica {
     /// A replica at the beginning of a life, with what its log says it had applied before (nothing,
     /// without a log). It may receive, and writes once it was [opened](Self::open).
-    pub fn new(id: u32, kind: ClockKind, applied: Applied, limits: Limits) -> Self {
+    pub fn new(id: u32, kind: ClockKind, order: Order, applied: Applied, limits: Limits) -> Self {
         let mut clock = Clock::new(kind);
         for (_, chain) in applied.iter() {
             // Its own log is beyond doubt: the bound is for what others say.
             let _ = clock.witness(chain.last, chain.last);
         }
-        let pending = Pending::new(limits);
-        Self { id, clock, applied, pending, writes_above: None, chain: None, delayed_total: 0 }
+        let (pending, rules) = (Pending::new(limits), Rules::new(order));
+        let (writes_above, chain, delayed_total) = (None, None, 0);
+        Self { id, clock, applied, pending, rules, writes_above, chain, delayed_total }
     }
 
     /// Rule R4: this life may write from now on, above every timestamp and clock witnessed so far.
@@ -128,7 +62,10 @@ impl Replica {
         if self.writes_above.is_none() {
             return Err(Loading);
         }
-        debug_assert!(dependencies.iter().all(|&dependency| self.applied.covers(dependency)));
+        debug_assert!(
+            self.rules.order != Order::Causal
+                || dependencies.iter().all(|&dependency| self.applied.covers(dependency))
+        );
         if let Some((first, _)) = self.chain {
             dependencies.retain(|d| d.server != self.id || d.timestamp < first);
         }
@@ -138,6 +75,23 @@ impl Replica {
         let advanced = self.applied.advance(version, predecessor);
         debug_assert!(advanced, "this life's chain ends at its last write");
         Ok(Stamp { version, predecessor })
+    }
+
+    /// Rules but `causal` are told of a local write, once it has its stamp. Gives whether it is shown
+    /// at once; if not, [`Effect::Show`] comes when it is.
+    pub fn wrote(&mut self, update: &Update, now_us: u64) -> bool {
+        self.rules.shown(update, update.version);
+        let at_once = self.rules.order != Order::Total;
+        if !at_once {
+            self.rules.queue(update.version, Some((update.clone(), now_us)));
+        }
+        at_once
+    }
+
+    /// A key that each of these versions wrote, for the rule `stored-version`: it goes into
+    /// [`Update::dependency_keys`]. Nothing under the other rules.
+    pub fn keys_of(&self, versions: &[Version]) -> Vec<String> {
+        self.rules.keys_of(versions)
     }
 
     /// Rule R2: takes an update from a peer, and says what is to be done, in `effects`.
@@ -154,7 +108,7 @@ impl Replica {
         if !update.is_well_formed() {
             return Err(Refusal::Malformed(version));
         }
-        let covered = self.applied.covers(version);
+        let covered = self.applied.covers(version) || self.rules.is_early(version);
         if !covered && self.is_of_this_life(version) {
             return Err(Refusal::Reused(version));
         }
@@ -166,24 +120,17 @@ impl Replica {
         if covered || self.pending.contains(version) {
             return Ok(());
         }
-        match self.first_missing(&update) {
+        match self.rules.first_missing(&update, &self.applied) {
             None => self.apply_and_release(update, now_us, effects),
             Some(missing) => {
                 self.delayed_total += 1;
+                self.rules.queue(version, None);
                 if self.pending.hold(Held { update, missing, since_us: now_us }) {
                     effects.push(Effect::Hold { version, missing });
                 }
             }
         }
         Ok(())
-    }
-
-    /// The gate that makes the store causal: what must be applied before this update, and is not.
-    /// It asks for the exact write, never for a stored version that is "new enough".
-    fn first_missing(&self, update: &Update) -> Option<Version> {
-        let mut before =
-            update.predecessor().into_iter().chain(update.dependencies.iter().copied());
-        before.find(|&version| !self.applied.covers(version))
     }
 
     /// Whether what is applied of the update's chain goes on behind its predecessor already.
@@ -193,13 +140,22 @@ impl Replica {
     }
 
     fn apply_and_release(&mut self, update: Update, now_us: u64, effects: &mut Vec<Effect>) {
-        let mut ready = BinaryHeap::new();
-        self.apply(update, None, &mut ready, effects);
-        while let Some(Reverse(ByVersion(held))) = ready.pop() {
-            match self.first_missing(&held.update) {
+        let mut ready = Ready::new();
+        let shown_as = update.version;
+        self.apply(update, shown_as, None, &mut ready, effects);
+        self.release(ready, now_us, effects);
+    }
+
+    /// Looks at updates again whose missing version was applied, in the order of their versions, so
+    /// that a release is the same at every run.
+    fn release(&mut self, mut ready: Ready, now_us: u64, effects: &mut Vec<Effect>) {
+        while let Some((_, (held, released_by))) = ready.pop_first() {
+            match self.rules.first_missing(&held.update, &self.applied) {
                 None => {
-                    let waited_us = now_us.saturating_sub(held.since_us);
-                    self.apply(held.update, Some(waited_us), &mut ready, effects);
+                    let us = now_us.saturating_sub(held.since_us);
+                    let waited = Some(Waited { us, released_by: Some(released_by) });
+                    let shown_as = held.update.version;
+                    self.apply(held.update, shown_as, waited, &mut ready, effects);
                 }
                 Some(missing) => drop(self.pending.hold(Held { missing, ..held })),
             }
@@ -212,20 +168,104 @@ impl Replica {
     fn apply(
         &mut self,
         update: Update,
-        waited_us: Option<u64>,
-        ready: &mut BinaryHeap<Reverse<ByVersion>>,
+        shown_as: Version,
+        waited: Option<Waited>,
+        ready: &mut Ready,
         effects: &mut Vec<Effect>,
     ) {
-        let Version { timestamp, server } = update.version;
-        if !self.applied.advance(update.version, update.predecessor) {
+        let version = update.version;
+        if self.applied.advance(version, update.predecessor) {
+            // Newly covered is what lies behind the predecessor.
+            let begins = update.predecessor == 0;
+            let first = if begins { version.timestamp } else { update.predecessor + 1 };
+            self.take_waiting(first, version, ready);
+            self.close_gaps(version, ready);
+        } else if self.rules.order.may_leave_gaps() {
+            self.rules.remember_early(version, update.predecessor);
+        } else {
             // Of two held updates that follow the same one, the second is dropped.
             return;
         }
-        // Newly covered is what lies behind the predecessor.
-        let first = if update.predecessor == 0 { timestamp } else { update.predecessor + 1 };
-        let released = self.pending.take_waiting(server, first, timestamp);
-        ready.extend(released.into_iter().map(|held| Reverse(ByVersion(held))));
-        effects.push(Effect::Apply { update, waited_us });
+        self.rules.shown(&update, shown_as);
+        effects.push(Effect::Apply { update, shown_as, waited });
+    }
+
+    /// What was applied before its predecessor is part of its chain, now that that is applied.
+    fn close_gaps(&mut self, mut version: Version, ready: &mut Ready) {
+        while let Some(follower) = self.rules.take_follower(version) {
+            self.applied.advance(follower, version.timestamp);
+            self.take_waiting(version.timestamp + 1, follower, ready);
+            version = follower;
+        }
+    }
+
+    /// Takes out what waited for `last` or for what is above `first` in its chain.
+    fn take_waiting(&mut self, first: u64, last: Version, ready: &mut Ready) {
+        let released = self.pending.take_waiting(last.server, first, last.timestamp);
+        ready.extend(released.into_iter().map(|held| (held.update.version, (held, last))));
+    }
+
+    /// Rule `total`: a server has sent here all its updates up to this timestamp.
+    pub fn promise(&mut self, server: u32, timestamp: u64) {
+        self.rules.promise(server, timestamp);
+    }
+
+    /// Rule `total`: shows, in the order of their versions, the updates that nothing can come before
+    /// any more. `known` are all other servers of the cluster: what one of them has not
+    /// [promised](Self::promise) may still come. An update whose predecessor or dependencies are
+    /// missing all the same (its origin lost its data, and a third server has them) holds up the
+    /// line until they come.
+    pub fn show_stable(&mut self, known: &[u32], now_us: u64, effects: &mut Vec<Effect>) {
+        let stable = self.rules.stable(known);
+        while let Some((version, own)) = self.rules.next_stable(stable) {
+            if own {
+                let Some((update, since_us)) = self.rules.leave_queue() else { continue };
+                let us = now_us.saturating_sub(since_us);
+                effects.push(Effect::Show { update, waited: Waited { us, released_by: None } });
+                continue;
+            }
+            let held = self.pending.find(version);
+            if held.is_some_and(|held| !held.update.is_ready(&self.applied)) {
+                return;
+            }
+            self.rules.leave_queue();
+            self.show_held(version, version, now_us, effects);
+        }
+    }
+
+    /// Shows an update that no other update releases. It is gone if it was dropped for want of room.
+    fn show_held(
+        &mut self,
+        version: Version,
+        shown_as: Version,
+        now_us: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(held) = self.pending.remove(version) else { return };
+        let us = now_us.saturating_sub(held.since_us);
+        let mut ready = Ready::new();
+        let waited = Some(Waited { us, released_by: None });
+        self.apply(held.update, shown_as, waited, &mut ready, effects);
+        self.release(ready, now_us, effects);
+    }
+
+    /// Rule `original`: when [`wake`](Self::wake) is to be called next, in microseconds.
+    pub fn due(&self) -> Option<u64> {
+        let oldest = self.pending.iter().map(|held| held.since_us).min()?;
+        self.rules.due(oldest)
+    }
+
+    /// Rule `original`: shows the updates that were late and have been delayed for long enough,
+    /// under new versions above all that was shown.
+    pub fn wake(&mut self, now_us: u64, effects: &mut Vec<Effect>) {
+        let is_due = |held: &&Held| self.rules.due(held.since_us).is_some_and(|due| due <= now_us);
+        let mut late: Vec<(u64, Version)> =
+            self.pending.iter().filter(is_due).map(|h| (h.since_us, h.update.version)).collect();
+        late.sort_unstable();
+        for (_, version) in late {
+            let shown_as = Version { timestamp: self.clock.tick(now_us), ..version };
+            self.show_held(version, shown_as, now_us, effects);
+        }
     }
 
     /// Rule R4: a peer announced its clock. The next local write will be above it.
@@ -265,6 +305,17 @@ impl Replica {
         self.id
     }
 
+    /// The delivery rule.
+    pub fn order(&self) -> Order {
+        self.rules.order
+    }
+
+    /// Whether a write can be seen here. Only under `total` that is later than applied.
+    pub fn is_shown(&self, version: Version) -> bool {
+        let arrived = self.applied.covers(version) || self.rules.is_early(version);
+        arrived && !self.rules.is_queued(version)
+    }
+
     /// What has been applied here.
     pub fn applied(&self) -> &Applied {
         &self.applied
@@ -288,29 +339,5 @@ impl Replica {
     /// How many updates were ever held back.
     pub fn delayed_total(&self) -> u64 {
         self.delayed_total
-    }
-}
-
-/// Held updates in the order of their versions, so that a release is the same at every run.
-#[derive(Clone, Debug)]
-struct ByVersion(Held);
-
-impl PartialEq for ByVersion {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.update.version == other.0.update.version
-    }
-}
-
-impl Eq for ByVersion {}
-
-impl PartialOrd for ByVersion {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ByVersion {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.update.version.cmp(&other.0.update.version)
     }
 }

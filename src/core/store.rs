@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::order::Order;
 use super::update::Update;
 use super::version::Version;
 
@@ -27,6 +28,7 @@ impl Shown<'_> {
 /// The store, or one part of it: the server cuts the store into parts with a lock each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Store {
+    order: Order,
     values: HashMap<String, (String, (u64, u32))>,
     /// Deleted keys keep the version of their delete, or an older write still on its way would
     /// bring them back.
@@ -34,11 +36,16 @@ pub struct Store {
 }
 
 impl Store {
+    /// An empty store, which settles conflicts as this rule does.
+    pub fn new(order: Order) -> Self {
+        Self { order, ..Self::default() }
+    }
+
     /// Applies one change if its version is higher than the key's. Gives whether it was: whether
     /// the change became visible. Values are overwritten in place.
     pub fn apply(&mut self, key: &str, value: Option<&str>, version: Version) -> bool {
         if let Some((text, shown)) = self.values.get_mut(key) {
-            if version <= Version::from(*shown) {
+            if !self.order.wins(version, (*shown).into()) {
                 return false;
             }
             if let Some(value) = value {
@@ -51,7 +58,7 @@ impl Store {
         } else if !self.deletes.is_empty()
             && let Some(&deleted) = self.deletes.get(key)
         {
-            if version <= Version::from(deleted) {
+            if !self.order.wins(version, deleted.into()) {
                 return false;
             }
             self.deletes.remove(key);

@@ -1,5 +1,6 @@
 //! An update: a replicated write, as it travels from its origin to every other server.
 
+use super::applied::Applied;
 use super::version::Version;
 
 /// What an update does to one key.
@@ -20,6 +21,8 @@ pub struct Update {
     pub predecessor: u64,
     /// What its session depended on when it was written, but for its own chain (rule R3).
     pub dependencies: Vec<Version>,
+    /// A key that each dependency wrote. Empty but under the rule `stored-version`.
+    pub dependency_keys: Vec<String>,
     /// Whether a person asked for it (`WRITE`, `DEL`): such updates are logged at info level,
     /// those of the machine-facing commands at debug level.
     pub told: bool,
@@ -41,6 +44,12 @@ impl Update {
                 .dependencies
                 .iter()
                 .all(|dependency| dependency.timestamp < self.version.timestamp)
+    }
+
+    /// Whether its predecessor and all its dependencies are applied: those exact writes.
+    pub fn is_ready(&self, applied: &Applied) -> bool {
+        let mut before = self.predecessor().into_iter().chain(self.dependencies.iter().copied());
+        before.all(|version| applied.covers(version))
     }
 
     /// About how many bytes it takes while it is held back.

@@ -27,8 +27,9 @@
 //! ```
 //!
 //! an *update*: one bulk string with its version; the timestamp's distance from its predecessor in
-//! its chain, 0 for the first of a chain; `told` if a person asked for it; and its dependencies.
-//! Then its keys and values; a null value deletes. No other frame begins with a parenthesis.
+//! its chain, 0 for the first of a chain; `told` if a person asked for it; and its dependencies
+//! (under the delivery rule `stored-version` followed by a key of each, between quotes). Then its
+//! keys and values; a null value deletes. No other frame begins with a parenthesis.
 //!
 //! ```text
 //! ACK (20, 1)       I have applied your updates up to this one.
@@ -46,6 +47,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::core::{Applied, Change, Update, Version};
+use crate::text::{quoted, unquoted};
 
 use super::encode::{array_into, bulk_into, decimal_into, header_into};
 use super::resp::{Argument, Decoder, FramingError};
@@ -123,7 +125,7 @@ pub fn update_into<'a>(
     head: Head<'_>,
     changes: impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)>,
 ) {
-    let Head { version, predecessor, told, dependencies } = head;
+    let Head { version, predecessor, told, dependencies, dependency_keys } = head;
     meta.clear();
     version_into(meta, version);
     meta.push(b' ');
@@ -135,6 +137,10 @@ pub fn update_into<'a>(
     for &dependency in dependencies {
         meta.push(b' ');
         version_into(meta, dependency);
+    }
+    for key in dependency_keys {
+        meta.push(b' ');
+        meta.extend_from_slice(quoted(key).as_bytes());
     }
     header_into(out, b'*', 1 + 2 * changes.len());
     bulk_into(out, meta);
@@ -158,6 +164,8 @@ pub struct Head<'a> {
     pub told: bool,
     /// What must be applied before it.
     pub dependencies: &'a [Version],
+    /// A key of each dependency, for the rule `stored-version`; else empty.
+    pub dependency_keys: &'a [String],
 }
 
 fn version_into(out: &mut Vec<u8>, version: Version) {
@@ -313,7 +321,9 @@ fn update(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
     let (told, rest) = rest.strip_prefix("told").map_or((false, rest), |rest| (true, rest));
     let distance: u64 = distance.parse().map_err(|_| wrong())?;
     let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
-    let dependencies = Version::parse_all(rest).map_err(|_| wrong())?;
+    let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+    let dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
+    let dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
     if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
         return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
     }
@@ -326,7 +336,17 @@ fn update(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
         changes.push(Change { key: text(decoder, index)?.to_owned(), value });
     }
     let predecessor = if distance == 0 { 0 } else { predecessor };
-    Ok(Update { version, predecessor, dependencies, told, changes })
+    Ok(Update { version, predecessor, dependencies, dependency_keys, told, changes })
+}
+
+fn all_unquoted(mut text: &str) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    while !text.is_empty() {
+        let (unquoted, rest) = unquoted(text)?;
+        texts.push(unquoted);
+        text = rest.trim_start();
+    }
+    Some(texts)
 }
 
 fn fields(

@@ -241,7 +241,7 @@ impl Apply<'_> {
     ) -> Option<Version> {
         let stamp = replica.write(dependencies, now_us).ok()?;
         let (version, predecessor) = (stamp.version, stamp.predecessor);
-        let head = Head { version, predecessor, told, dependencies };
+        let head = Head { version, predecessor, told, dependencies, dependency_keys: &[] };
         self.show(replica, head, changes.clone());
         let id = self.shared.options.id;
         let level = level(told);
@@ -300,10 +300,11 @@ impl Apply<'_> {
             }
             for effect in effects.drain(..) {
                 match effect {
-                    Effect::Apply { update, waited_us } => {
-                        self.replicated(replica, &update, waited_us);
+                    Effect::Apply { update, waited, .. } => {
+                        self.replicated(replica, &update, waited.map(|waited| waited.us));
                     }
                     Effect::Hold { version, missing } => self.held(replica, version, missing),
+                    Effect::Show { .. } => {}
                     Effect::AskAgain => self.shared.mesh.ask_again(),
                 }
             }
@@ -330,7 +331,13 @@ impl Apply<'_> {
         if log::log_enabled!(level) {
             self.tell(level, update, waited_us);
         }
-        let head = Head { version, predecessor, told, dependencies: &update.dependencies };
+        let head = Head {
+            version,
+            predecessor,
+            told,
+            dependencies: &update.dependencies,
+            dependency_keys: &update.dependency_keys,
+        };
         let changes = update.changes.iter().map(|c| (c.key.as_str(), c.value.as_deref()));
         self.show(replica, head, changes);
         self.shared.updates_remote.fetch_add(1, Ordering::Relaxed);

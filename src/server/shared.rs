@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::core::{Applied, Limits, Replica, Update};
+use crate::core::{Applied, Limits, Order, Replica, Update};
 use crate::log::Log;
 
 use super::handoff::{Batch, Slot};
@@ -90,8 +90,13 @@ pub(super) struct ClientInfo {
 impl Shared {
     pub(super) fn new(address: SocketAddr, options: Options, apply: Sender<Request>) -> Self {
         let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
-        let replica =
-            Replica::new(options.id, options.clock, Applied::default(), Limits::default());
+        let replica = Replica::new(
+            options.id,
+            options.clock,
+            Order::Causal,
+            Applied::default(),
+            Limits::default(),
+        );
         Self {
             address,
             advertised,

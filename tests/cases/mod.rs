@@ -16,8 +16,9 @@ pub(crate) fn change(key: &str, value: &str) -> Vec<Change> {
 
 /// An update as it comes from a peer; its key is its name.
 pub(crate) fn update(version: Version, predecessor: u64, dependencies: &[Version]) -> Update {
+    let (dependencies, dependency_keys) = (dependencies.to_vec(), Vec::new());
     let changes = change(&version.to_string(), "value");
-    Update { version, predecessor, dependencies: dependencies.to_vec(), told: false, changes }
+    Update { version, predecessor, dependencies, dependency_keys, told: false, changes }
 }
 
 /// A server in its first life, which may write.

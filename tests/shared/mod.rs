@@ -2,7 +2,8 @@
 //! cases and the simulation both build on it.
 
 use causal_kv::core::{
-    Applied, Change, ClockKind, Effect, Limits, Loading, Refusal, Replica, Store, Update, Version,
+    Applied, Change, ClockKind, Effect, Limits, Loading, Order, Refusal, Replica, Store, Update,
+    Version,
 };
 
 /// One server, for one life.
@@ -23,7 +24,11 @@ impl Server {
             assert!(applied.advance(update.version, update.predecessor), "a log is in order");
             store.apply_update(update);
         }
-        Self { replica: Replica::new(id, ClockKind::Physical, applied, limits), store, log }
+        Self {
+            replica: Replica::new(id, ClockKind::Physical, Order::Causal, applied, limits),
+            store,
+            log,
+        }
     }
 
     /// Takes an update from a peer and does what the replica says.
@@ -48,7 +53,14 @@ impl Server {
     ) -> Result<Update, Loading> {
         let stamp = self.replica.write(&mut dependencies, now_us)?;
         let (version, predecessor) = (stamp.version, stamp.predecessor);
-        let update = Update { version, predecessor, dependencies, told: false, changes };
+        let update = Update {
+            version,
+            predecessor,
+            dependencies,
+            dependency_keys: Vec::new(),
+            told: false,
+            changes,
+        };
         self.store.apply_update(&update);
         self.log.push(update.clone());
         Ok(update)

@@ -71,7 +71,7 @@ impl Node {
             match effect {
                 Effect::Apply { update, .. } => self.note_applied(&update, oracle, flaw)?,
                 Effect::AskAgain => asks_again = true,
-                Effect::Hold { .. } => {}
+                Effect::Hold { .. } | Effect::Show { .. } => {}
             }
         }
         while let Some(early) = self.shown_too_early(oracle, flaw)? {

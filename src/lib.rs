@@ -24,7 +24,8 @@
 //! - [`client`] is a session with the cluster that outlives the server it talks to.
 //! - [`lab`] shows what all this does, and checks it: the demo, programs in one terminal, and the
 //!   checker of histories.
-//! - [`arguments`] reads command lines; [`text`] makes texts fit for one line.
+//! - [`arguments`] reads command lines; [`text`] makes texts fit for one line; [`trace`] is what a
+//!   server tells of itself, event by event.
 //!
 //! # To run one
 //!
@@ -47,5 +48,6 @@ pub mod log;
 pub mod protocol;
 pub mod server;
 pub mod text;
+pub mod trace;
 
 pub use client::Client;

@@ -1,6 +1,7 @@
 //! Texts made fit for one line: log lines, and the values of logfmt.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// A text without line breaks and other control characters: one line stays one line.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -68,6 +69,37 @@ fn escape(character: char) -> String {
     }
 }
 
+/// The fields of a logfmt line, `name=value` with space between, by name. A value is one word, or a
+/// text as [`quoted`] writes it. Who reads a line leaves alone what it does not know, so that lines
+/// may say more one day.
+///
+/// # Errors
+/// What is not a field, is not closed, or stands twice.
+pub fn fields(line: &str) -> Result<HashMap<String, String>, String> {
+    let mut fields = HashMap::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let (name, behind) = rest
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty() && !name.contains(char::is_whitespace))
+            .ok_or_else(|| format!("'{rest}' is not a field; write it as name=value"))?;
+        let (value, behind) = if behind.starts_with('"') {
+            unquoted(behind).ok_or_else(|| format!("the quotes of {name} are not closed well"))?
+        } else {
+            let end = behind.find(char::is_whitespace).unwrap_or(behind.len());
+            (behind[..end].to_owned(), &behind[end..])
+        };
+        if !behind.is_empty() && !behind.starts_with(char::is_whitespace) {
+            return Err(format!("a space is missing behind the field {name}"));
+        }
+        if fields.insert(name.to_owned(), value).is_some() {
+            return Err(format!("the field {name} stands twice"));
+        }
+        rest = behind.trim_start();
+    }
+    Ok(fields)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +126,17 @@ mod tests {
         }
         for bad in ["", "lost", "\"lost", r#""\"#, r#""\q""#, r#""\u{110000}""#] {
             assert_eq!(unquoted(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_fields() {
+        let read = fields(" op=read key=\"a \\\"b\\\"\"  empty=\"\" ").expect("it is well formed");
+        let mut read: Vec<(&str, &str)> = read.iter().map(|(k, v)| (&**k, &**v)).collect();
+        read.sort_unstable();
+        assert_eq!(read, [("empty", ""), ("key", "a \"b\""), ("op", "read")]);
+        for bad in ["torn", "=x", "a b=c", "a=\"b", "a=\"b\"c", "a=b a=c"] {
+            assert!(fields(bad).is_err(), "{bad}");
         }
     }
 }

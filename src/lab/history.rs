@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use crate::core::Version;
-use crate::text::unquoted;
+use crate::text::fields;
 
 /// What kind of operation it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,32 +146,6 @@ impl History {
         self.known_keys.insert(name, number);
         number
     }
-}
-
-/// The fields of a line. Those that nobody asks for do no harm, so that lines may say more one day.
-fn fields(line: &str) -> Result<HashMap<String, String>, String> {
-    let mut fields = HashMap::new();
-    let mut rest = line.trim();
-    while !rest.is_empty() {
-        let (name, behind) = rest
-            .split_once('=')
-            .filter(|(name, _)| !name.is_empty() && !name.contains(char::is_whitespace))
-            .ok_or_else(|| format!("'{rest}' is not a field; write it as name=value"))?;
-        let (value, behind) = if behind.starts_with('"') {
-            unquoted(behind).ok_or_else(|| format!("the quotes of {name} are not closed well"))?
-        } else {
-            let end = behind.find(char::is_whitespace).unwrap_or(behind.len());
-            (behind[..end].to_owned(), &behind[end..])
-        };
-        if !behind.is_empty() && !behind.starts_with(char::is_whitespace) {
-            return Err(format!("a space is missing behind the field {name}"));
-        }
-        if fields.insert(name.to_owned(), value).is_some() {
-            return Err(format!("the field {name} stands twice"));
-        }
-        rest = behind.trim_start();
-    }
-    Ok(fields)
 }
 
 #[cfg(test)]

@@ -94,7 +94,12 @@ fn is_wanted(shared: &Shared, address: &str, given: bool) -> bool {
     loop {
         let deadline = Instant::now() + PAUSE_MAX;
         let mesh = shared.mesh.wait_until(deadline, |mesh| {
-            shared.stopping.is_requested() || !mesh.linked_at(address)
+            let linked = mesh.linked_at(address);
+            if linked {
+                // Whoever is there was quicker to dial, and has said all that was to be heard.
+                mesh.awaited.remove(address);
+            }
+            shared.stopping.is_requested() || !linked
         });
         if shared.stopping.is_requested() {
             return false;

@@ -26,9 +26,11 @@ Without --id and --port it asks for them.
   --no-discovery       dial only --peers, and tell nobody whom this server knows
   --name NAME          a label for people, such as West
   --clock KIND         physical (microseconds, the default) or logical (1, 2, 3)
-  --order RULE         the delivery rule: causal
+  --order RULE         the delivery rule: causal (the default), total, arrival, original,
+                       last-dependency, stored-version, no-lww; only causal and total keep order
   --delay TO=MS        hold updates to server TO for MS milliseconds, in order; repeatable
   --delay TO:KEY=MS    only those of KEY; the others overtake them
+  --trace F            append what happens to F, an event a line, for causal-lab diagram
   --lab                allow DELAY, CUT and HEAL over the wire
   --password-file F    clients and peers must know the first line of F
   --no-password        listen beyond this machine without a password
@@ -136,10 +138,8 @@ fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(),
         "--no-discovery" => options.discovery = false,
         "--name" => options.name = arguments::label(flag, line.value(flag)?)?,
         "--clock" => options.clock = line.parsed(flag)?,
-        "--order" => match line.value(flag)?.as_str() {
-            "causal" => {}
-            other => return Err(format!("--order cannot be '{other}': this version has causal")),
-        },
+        "--order" => options.order = line.parsed(flag)?,
+        "--trace" => options.trace = Some(line.value(flag)?),
         "--delay" => options.delays.push(delay(&line.value(flag)?)?),
         "--lab" => options.lab = true,
         "--password-file" => options.password = Some(arguments::password(&line.value(flag)?)?),

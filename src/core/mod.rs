@@ -64,6 +64,10 @@
 //! `k`. B reads A's `k` and puts `y`. `y` reaches C before A's updates; C's own `k` is "new
 //! enough"; `y` is shown while `j` is missing. The test `the_stored_version_trap` plays this.
 //!
+//! # Other rules
+//!
+//! To see what causal order is for, switch it off: [`order`] has the delivery rules side by side.
+//!
 //! # Where we differ from the papers
 //!
 //! - Every server has every key. COPS and Eiger (Lloyd 2011, 2013) split the keys over many

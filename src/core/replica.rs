@@ -108,7 +108,7 @@ impl Replica {
         if !update.is_well_formed() {
             return Err(Refusal::Malformed(version));
         }
-        let covered = self.applied.covers(version) || self.rules.is_early(version);
+        let covered = self.has_applied(version);
         if !covered && self.is_of_this_life(version) {
             return Err(Refusal::Reused(version));
         }
@@ -251,6 +251,9 @@ impl Replica {
 
     /// Rule `original`: when [`wake`](Self::wake) is to be called next, in microseconds.
     pub fn due(&self) -> Option<u64> {
+        if self.rules.order != Order::Original {
+            return None;
+        }
         let oldest = self.pending.iter().map(|held| held.since_us).min()?;
         self.rules.due(oldest)
     }
@@ -312,8 +315,16 @@ impl Replica {
 
     /// Whether a write can be seen here. Only under `total` that is later than applied.
     pub fn is_shown(&self, version: Version) -> bool {
-        let arrived = self.applied.covers(version) || self.rules.is_early(version);
-        arrived && !self.rules.is_queued(version)
+        self.has_applied(version) && !self.rules.is_queued(version)
+    }
+
+    /// Whether a write has neither been applied here nor is held back.
+    pub fn is_news(&self, version: Version) -> bool {
+        !self.has_applied(version) && !self.pending.contains(version)
+    }
+
+    fn has_applied(&self, version: Version) -> bool {
+        self.applied.covers(version) || self.rules.is_early(version)
     }
 
     /// What has been applied here.

@@ -34,6 +34,7 @@
 //! ```text
 //! ACK (20, 1)       I have applied your updates up to this one.
 //! STATUS <status>   at least once a second, and whenever the links change. It is the heartbeat.
+//! PROMISE 20        Under the delivery rule total: all my updates up to this timestamp were sent.
 //! AGAIN             I had no room for what I held back. Send again whatever I have not applied.
 //! ```
 //!
@@ -114,6 +115,8 @@ pub enum Frame {
     Ack(Version),
     /// The heartbeat.
     Status(Status),
+    /// The sender has sent all its updates up to this timestamp (delivery rule `total`).
+    Promise(u64),
     /// Send again what is not applied.
     Again,
 }
@@ -166,6 +169,14 @@ pub struct Head<'a> {
     pub dependencies: &'a [Version],
     /// A key of each dependency, for the rule `stored-version`; else empty.
     pub dependency_keys: &'a [String],
+}
+
+impl<'a> From<&'a Update> for Head<'a> {
+    fn from(update: &'a Update) -> Self {
+        let &Update { version, predecessor, told, .. } = update;
+        let (dependencies, dependency_keys) = (&update.dependencies, &update.dependency_keys);
+        Self { version, predecessor, told, dependencies, dependency_keys }
+    }
 }
 
 fn version_into(out: &mut Vec<u8>, version: Version) {
@@ -306,6 +317,10 @@ impl Frame {
                 let mut status = Status::default();
                 fields(decoder, 1, |name, value| status.take(name, value))?;
                 Ok(Self::Status(status))
+            }
+            "PROMISE" if decoder.len() == 2 => {
+                let timestamp = text(decoder, 1)?.parse();
+                timestamp.map(Self::Promise).map_err(|error| FramingError(format!("{error}")))
             }
             "AGAIN" => Ok(Self::Again),
             _ => Err(FramingError(format!("'{}' is not a link's frame", head.escape_debug()))),

@@ -9,23 +9,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::RwLockWriteGuard;
 
-use crate::core::{ClockKind, Context, Effect, Refusal, Replica, Update, Version};
-use crate::log::Batch as LogBatch;
-use crate::protocol::link::{Head, update_into};
-use crate::text::printable;
+use crate::core::{
+    Change, ClockKind, Context, Effect, Order, Refusal, Replica, Shown, Update, Version, Waited,
+};
+use crate::protocol::link::Head;
+use crate::trace::What;
 
 use super::handoff::{Batch, Outcome, Slot};
 use super::mesh::Link;
-use super::parts::Writer;
+use super::publish::Publisher;
 use super::shared::{QUEUE_MAX, Request, Shared, now_us};
+use super::tell::{Teller, told};
 
 /// How many messages are applied under one lock at most: all that the channel holds.
 const DRAIN_MAX: usize = QUEUE_MAX + 1;
-/// What is applied goes to the log at the latest when so many bytes have gathered.
-const LOG_BATCH_BYTES: usize = 1 << 20;
 /// How long a start waits for the servers it was told of before it takes writes (rule R4).
 const LOADING: Duration = Duration::from_secs(3);
 /// How often it looks whether they have answered.
@@ -34,16 +34,7 @@ const LOADING_LOOK: Duration = Duration::from_millis(10);
 /// Runs until [`Request::Stop`].
 pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>) {
     let _alarm = Alarm(shared);
-    let mut apply = Apply {
-        shared,
-        parts: shared.parts.writer(),
-        log: LogBatch::default(),
-        meta: Vec::new(),
-        hidden: Vec::new(),
-        effects: Vec::new(),
-        answers: Vec::new(),
-        last: (String::from("0"), 0),
-    };
+    let mut apply = Apply::new(shared);
     while shared.loading.load(Ordering::Relaxed) {
         // Whatever was received until now, and may hold a clock, is applied before it opens.
         let ready = may_open(shared);
@@ -56,8 +47,13 @@ pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>) {
             open(shared);
         }
     }
-    while let Ok(first) = requests.recv() {
-        if apply.all(drain(first, requests)) {
+    loop {
+        let stop = match apply.next(requests) {
+            Ok(first) => apply.all(drain(first, requests)),
+            Err(RecvTimeoutError::Timeout) => apply.all(std::iter::empty()),
+            Err(RecvTimeoutError::Disconnected) => true,
+        };
+        if stop {
             return;
         }
     }
@@ -88,6 +84,10 @@ fn may_open(shared: &Shared) -> bool {
     }
     let past = shared.options.clock == ClockKind::Logical || last < now_us();
     let all = shared.mesh.all_answered() && past;
+    if shared.options.order == Order::Total {
+        // Whoever does not know of this server may already have shown what its writes would precede.
+        return all && shared.mesh.all_know(shared.options.id);
+    }
     all || (shared.started.elapsed() >= LOADING && !shared.mesh.is_duplicate())
 }
 
@@ -103,35 +103,51 @@ pub(super) fn open(shared: &Shared) {
 
 struct Apply<'a> {
     shared: &'a Arc<Shared>,
-    parts: Writer<'a>,
-    log: LogBatch,
-    meta: Vec<u8>,
-    hidden: Vec<u32>,
+    order: Order,
+    publisher: Publisher<'a>,
     effects: Vec<Effect>,
     /// Batches that go back when the lock is released.
     answers: Vec<(Box<Batch>, Arc<Slot>)>,
-    /// The key and the timestamp of what was applied last, for the log lines.
-    last: (String, u64),
+    teller: Teller<'a>,
 }
 
-impl Apply<'_> {
+impl<'a> Apply<'a> {
+    fn new(shared: &'a Arc<Shared>) -> Self {
+        let (id, order) = (shared.options.id, shared.options.order);
+        Self {
+            shared,
+            order,
+            publisher: Publisher::new(shared),
+            effects: Vec::new(),
+            answers: Vec::new(),
+            teller: Teller::new(id, order, shared.trace.as_ref()),
+        }
+    }
+
+    /// Waits for the next message, or until the replica wants to be woken.
+    fn next(&self, requests: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
+        // Only `original` has something to do when nothing comes.
+        let due = (self.order == Order::Original).then(|| self.shared.replica.read().due());
+        match due.flatten() {
+            None => requests.recv().map_err(RecvTimeoutError::from),
+            Some(due) => requests.recv_timeout(Duration::from_micros(due.saturating_sub(now_us()))),
+        }
+    }
+
     /// Applies a batch and answers it. Gives whether to stop.
     fn all(&mut self, drained: impl Iterator<Item = Request>) -> bool {
         let shared = self.shared;
         let mut stop = false;
         let now_us = now_us();
         let mut replica = shared.replica.write();
-        // The place in the log of what is applied next.
-        let mut sequence = shared.log.end();
         for request in drained {
             match request {
                 Request::Write(mut batch, slot) => {
-                    self.write(&mut replica, &mut batch, &mut sequence, now_us);
+                    self.write(&mut replica, &mut batch, now_us);
                     self.answers.push((batch, slot));
                 }
                 Request::Receive(updates, link) => {
                     self.receive(&mut replica, updates, &link, now_us);
-                    sequence = shared.log.end() + self.log.len() as u64;
                 }
                 Request::Status { clock, applied, link, answered } => {
                     let heard = replica.witness(clock, now_us).map_err(Refusal::Clock);
@@ -141,16 +157,14 @@ impl Apply<'_> {
                         shared.mesh.answered(&address);
                     }
                 }
+                Request::Promise(server, timestamp) => replica.promise(server, timestamp),
                 Request::Stop => stop = true,
             }
-            if self.log.frames.len() > LOG_BATCH_BYTES {
-                shared.log.append(&mut self.log);
-            }
+            self.publisher.append_much();
         }
-        self.parts.release();
-        if !self.log.is_empty() {
-            shared.log.append(&mut self.log);
-        }
+        self.settle_order(&mut replica, now_us);
+        self.publisher.parts.release();
+        self.publisher.append();
         drop::<RwLockWriteGuard<'_, Replica>>(replica);
         for (batch, slot) in self.answers.drain(..) {
             slot.give(batch);
@@ -158,39 +172,47 @@ impl Apply<'_> {
         stop
     }
 
-    fn write(&mut self, replica: &mut Replica, batch: &mut Batch, sequence: &mut u64, now_us: u64) {
+    /// What the rules `total` and `original` show for other reasons than an arrival.
+    fn settle_order(&mut self, replica: &mut Replica, now_us: u64) {
+        match self.order {
+            Order::Total => {
+                replica.show_stable(&self.shared.mesh.known(), now_us, &mut self.effects);
+                // What was received has raised the clock, so the links have more to promise.
+                self.shared.log.wake();
+            }
+            Order::Original => replica.wake(now_us, &mut self.effects),
+            _ => return,
+        }
+        self.follow(replica);
+    }
+
+    fn write(&mut self, replica: &mut Replica, batch: &mut Batch, now_us: u64) {
         let mut outcomes = std::mem::take(&mut batch.outcomes);
         let mut seen: Vec<Version> = std::mem::take(&mut batch.seen);
         let mut dependencies = Vec::new();
-        let mut existing = Vec::new();
         for write in &batch.writes {
             dependencies.clear();
             dependencies.extend_from_slice(&batch.dependencies[write.dependencies.clone()]);
             dependencies.append(&mut seen);
             let changes = batch.changes(write);
-            let mut outcome = Outcome { version: None, sequence: *sequence, deleted: 0 };
+            let sequence = Some(self.publisher.place());
+            let mut outcome = Outcome { version: None, sequence, deleted: 0 };
+            let (told, client) = (write.told, &batch.client[..]);
+            let mut local = Local { told, client, dependencies: &mut dependencies };
             if write.deletes {
-                existing.clear();
-                self.look_up(
-                    replica,
-                    changes.map(|(key, _)| key),
-                    &mut dependencies,
-                    &mut existing,
-                );
+                let keys = changes.map(|(key, _)| key);
+                let existing = self.look_up(replica, keys, local.dependencies);
                 outcome.deleted = existing.len();
                 if existing.is_empty() {
                     // Nothing is written, but that there was nothing has been seen.
-                    seen.append(&mut dependencies);
+                    seen.append(local.dependencies);
                 } else {
                     let changes = existing.iter().map(|&key| (key, None));
-                    outcome.version =
-                        self.local(replica, &mut dependencies, write.told, changes, now_us);
+                    outcome.version = self.local(replica, &mut local, changes, now_us);
                 }
             } else {
-                outcome.version =
-                    self.local(replica, &mut dependencies, write.told, changes, now_us);
+                outcome.version = self.local(replica, &mut local, changes, now_us);
             }
-            *sequence += u64::from(outcome.version.is_some());
             outcomes.push(outcome);
         }
         batch.refused = replica.writes_above().is_none().then_some(
@@ -209,79 +231,72 @@ impl Apply<'_> {
         replica: &Replica,
         keys: impl Iterator<Item = &'k str>,
         dependencies: &mut Vec<Version>,
-        existing: &mut Vec<&'k str>,
-    ) {
+    ) -> Vec<&'k str> {
+        let mut existing = Vec::new();
         let mut context = Context::default();
         let mut found = HashSet::new();
         let mut see = |version| {
-            let chain = replica.applied().chain_of(version);
-            context.see(version, chain.expect("what is shown or seen was applied here"));
+            context.see(version, replica.applied().chain_of(version).unwrap_or_default());
         };
         dependencies.drain(..).for_each(&mut see);
         for key in keys {
-            self.parts.read(key, |shown| {
+            self.publisher.parts.read(key, |shown| {
                 shown.version().into_iter().for_each(&mut see);
-                let exists = matches!(shown, crate::core::Shown::Value(..));
+                let exists = matches!(shown, Shown::Value(..));
                 if exists && found.insert(key) {
                     existing.push(key);
                 }
             });
         }
         dependencies.extend(context.versions());
+        existing
     }
 
     /// Stamps a local write, logs it and shows it. `None` while this server may not write.
     fn local<'c>(
         &mut self,
         replica: &mut Replica,
-        dependencies: &mut Vec<Version>,
-        told: bool,
+        local: &mut Local<'_>,
         changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
         now_us: u64,
     ) -> Option<Version> {
-        let stamp = replica.write(dependencies, now_us).ok()?;
+        let stamp = replica.write(local.dependencies, now_us).ok()?;
         let (version, predecessor) = (stamp.version, stamp.predecessor);
-        let head = Head { version, predecessor, told, dependencies, dependency_keys: &[] };
-        self.show(replica, head, changes.clone());
-        let id = self.shared.options.id;
-        let level = level(told);
-        if log::log_enabled!(level) {
-            for (key, value) in changes {
-                let key = printable(key);
-                match value.map(printable) {
-                    Some(value) => {
-                        log::log!(
-                            level,
-                            "Server {id} updated {key} with {value} at version {version}"
-                        );
-                    }
-                    None => log::log!(level, "Server {id} deleted {key} at version {version}"),
-                }
+        let dependencies = &*local.dependencies;
+        let dependency_keys = &replica.keys_of(dependencies)[..];
+        let head = Head { version, predecessor, told: local.told, dependencies, dependency_keys };
+        if self.order != Order::Causal || self.shared.trace.is_some() {
+            let update = update(head, changes.clone());
+            let client = local.client.to_owned();
+            self.teller.trace(replica, || What::Write { client, update: told(&update) });
+            if !replica.wrote(&update, now_us) {
+                self.publisher.keep(head, changes);
+                return Some(version);
             }
         }
+        self.teller.wrote(version, local.told, changes.clone());
+        self.name_chain(replica, predecessor);
+        self.publisher.publish(head, version, changes.clone());
+        self.remember(version, changes);
         Some(version)
     }
 
-    /// Puts an applied update into the store and the log's next batch.
-    fn show<'c>(
-        &mut self,
-        replica: &Replica,
-        head: Head<'_>,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
-    ) {
-        if head.predecessor == 0 {
-            // Before the store shows the chain's first update (rule R11).
+    /// Before the store shows a chain's first update, sessions must be able to name the chain (rule
+    /// R11).
+    fn name_chain(&self, replica: &Replica, predecessor: u64) {
+        if predecessor == 0 {
             let count = replica.applied().chain_count();
             self.shared.chain_count.store(count, Ordering::Release);
         }
-        update_into(&mut self.log.frames, &mut self.meta, head, changes.clone());
-        self.hidden.clear();
-        self.parts.apply(head.version, changes.clone(), &mut self.hidden);
-        self.log.seal(head.version, head.predecessor, &self.hidden);
+    }
+
+    fn remember<'c>(
+        &mut self,
+        version: Version,
+        changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
+    ) {
         if let Some((key, _)) = changes.last() {
-            self.last.0.clear();
-            self.last.0.push_str(key);
-            self.last.1 = head.version.timestamp;
+            self.teller.remember(key, version.timestamp);
         }
     }
 
@@ -293,82 +308,58 @@ impl Apply<'_> {
         now_us: u64,
     ) {
         for update in updates {
-            let mut effects = std::mem::take(&mut self.effects);
-            if let Err(error) = replica.receive(update, now_us, &mut effects) {
-                self.effects = effects;
+            let news = self.shared.trace.is_some() && replica.is_news(update.version);
+            let event = news.then(|| What::Receive { from: link.peer, update: told(&update) });
+            let taken = replica.receive(update, now_us, &mut self.effects);
+            if let Err(error) = taken {
                 return self.refuse(link, &error);
             }
-            for effect in effects.drain(..) {
-                match effect {
-                    Effect::Apply { update, waited, .. } => {
-                        self.replicated(replica, &update, waited.map(|waited| waited.us));
-                    }
-                    Effect::Hold { version, missing } => self.held(replica, version, missing),
-                    Effect::Show { .. } => {}
-                    Effect::AskAgain => self.shared.mesh.ask_again(),
-                }
+            if let Some(event) = event {
+                self.teller.trace(replica, || event);
             }
-            self.effects = effects;
+            self.follow(replica);
         }
     }
 
-    fn held(&self, replica: &Replica, version: Version, missing: Version) {
-        let Some(held) = replica.pending().find(version) else { return };
-        let id = self.shared.options.id;
-        for change in &held.update.changes {
-            let key = printable(&change.key);
-            log::info!(
-                "Server {id} delaying update for {key} at {version} as it should occur after \
-                 {missing}"
-            );
+    /// Does what the replica says.
+    fn follow(&mut self, replica: &Replica) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Apply { update, shown_as, waited } => {
+                    self.replicated(replica, &update, shown_as, waited);
+                }
+                Effect::Show { update, waited } => self.show(replica, &update, waited),
+                Effect::Hold { version, missing } => self.teller.held(replica, version, missing),
+                Effect::AskAgain => self.shared.mesh.ask_again(),
+            }
         }
+        self.effects = effects;
     }
 
-    fn replicated(&mut self, replica: &Replica, update: &Update, waited_us: Option<u64>) {
-        let &Update { version, predecessor, told, .. } = update;
-        // That something waited, and that it is released, is worth a line whoever wrote it.
-        let level = if waited_us.is_some() { log::Level::Info } else { level(told) };
-        if log::log_enabled!(level) {
-            self.tell(level, update, waited_us);
-        }
-        let head = Head {
-            version,
-            predecessor,
-            told,
-            dependencies: &update.dependencies,
-            dependency_keys: &update.dependency_keys,
-        };
-        let changes = update.changes.iter().map(|c| (c.key.as_str(), c.value.as_deref()));
-        self.show(replica, head, changes);
+    /// An update from a peer.
+    fn replicated(
+        &mut self,
+        replica: &Replica,
+        update: &Update,
+        shown_as: Version,
+        waited: Option<Waited>,
+    ) {
+        self.teller.applied(replica, update, shown_as, waited);
+        self.name_chain(replica, update.predecessor);
+        self.publisher.publish(Head::from(update), shown_as, changes(update));
+        self.remember(shown_as, changes(update));
         self.shared.updates_remote.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn tell(&self, level: log::Level, update: &Update, waited_us: Option<u64>) {
-        let id = self.shared.options.id;
+    /// A local write that was logged when it was made.
+    fn show(&mut self, replica: &Replica, update: &Update, waited: Waited) {
         let version = update.version;
-        let after = waited_us.map_or_else(String::new, |waited_us| {
-            format!(" after a delay of {} ms", waited_us / 1000)
-        });
-        for change in &update.changes {
-            let key = printable(&change.key);
-            let (last_key, last) = (printable(&self.last.0), self.last.1);
-            let timestamp = version.timestamp;
-            let order = if timestamp > last { "occurs after" } else { "is concurrent with" };
-            log::log!(
-                level,
-                "Key {key} with timestamp {timestamp} {order} {last_key} at timestamp {last}"
-            );
-            match change.value.as_deref().map(printable) {
-                Some(value) => log::log!(
-                    level,
-                    "Server {id} applied replicated update for {key} {value} {version}{after}"
-                ),
-                None => log::log!(
-                    level,
-                    "Server {id} applied replicated delete for {key} {version}{after}"
-                ),
-            }
-        }
+        self.teller.wrote(version, update.told, changes(update));
+        self.teller.shown(replica, version, version, Some(waited));
+        self.name_chain(replica, update.predecessor);
+        self.publisher.show(Head::from(update), changes(update));
+        self.remember(version, changes(update));
     }
 
     fn refuse(&self, link: &Link, error: &Refusal) {
@@ -381,7 +372,29 @@ impl Apply<'_> {
     }
 }
 
-/// What a person asked for is told at info level, what a program did at debug level.
-fn level(told: bool) -> log::Level {
-    if told { log::Level::Info } else { log::Level::Debug }
+/// A local write on its way.
+struct Local<'a> {
+    told: bool,
+    client: &'a str,
+    dependencies: &'a mut Vec<Version>,
+}
+
+fn changes(update: &Update) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> + Clone {
+    update.changes.iter().map(|change| (change.key.as_str(), change.value.as_deref()))
+}
+
+/// An update with these parts, as the replica wants to have it.
+fn update<'c>(head: Head<'_>, changes: impl Iterator<Item = (&'c str, Option<&'c str>)>) -> Update {
+    let owned = |(key, value): (&str, Option<&str>)| Change {
+        key: key.to_owned(),
+        value: value.map(str::to_owned),
+    };
+    Update {
+        version: head.version,
+        predecessor: head.predecessor,
+        dependencies: head.dependencies.to_vec(),
+        dependency_keys: head.dependency_keys.to_vec(),
+        told: head.told,
+        changes: changes.map(owned).collect(),
+    }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::core::{Shown, Version};
+use crate::core::{Order, Shown, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
 use crate::protocol::resp::Asked;
+use crate::trace::What;
 
 use super::glob::Pattern;
 use super::handoff::Own;
@@ -131,8 +132,9 @@ impl Session {
 
     fn read_value(&mut self, key: &str) {
         let resp3 = self.resp3;
-        if self.shared.loading.load(Ordering::Relaxed) {
-            // What is under way may be refused: then it must not be read.
+        let waits = self.shared.options.order == Order::Total;
+        if waits || self.shared.loading.load(Ordering::Relaxed) {
+            // What is under way may be refused, or not be shown in time: then it must not be read.
             self.flush();
         }
         // Taken out so that the session can be looked at while it grows.
@@ -150,6 +152,11 @@ impl Session {
             Shown::Value(value, version) => Some((value.to_owned(), version)),
             Shown::Nothing(_) => None,
         });
+        if let Some(trace) = &self.shared.trace {
+            let clock = self.shared.replica.read_recursive().clock().last();
+            let (client, key) = (self.label(), key.to_owned());
+            trace.add(clock, What::Read { client, key, found: found.clone() });
+        }
         match found {
             Some((value, version)) => {
                 self.words(&["replicate", key, &value, &version.to_string()]);

@@ -29,8 +29,9 @@ pub(super) struct Write {
 pub(super) struct Outcome {
     /// Its version; `None` if there was nothing to delete.
     pub(super) version: Option<Version>,
-    /// Its place in the log; without a version, the place that the next update gets.
-    pub(super) sequence: u64,
+    /// Its place in the log of what is shown; without a version, the place that the next update
+    /// gets. `None`: it is not shown yet (delivery rule `total`).
+    pub(super) sequence: Option<u64>,
     /// How many keys it deleted.
     pub(super) deleted: usize,
 }
@@ -55,6 +56,8 @@ pub(super) struct Batch {
     pub(super) outcomes: Vec<Outcome>,
     /// What deletes that found nothing have shown, if no write of the batch came after them.
     pub(super) seen: Vec<Version>,
+    /// Who writes, for the trace; empty if there is none.
+    pub(super) client: String,
     /// Why all of them were refused.
     pub(super) refused: Option<&'static str>,
 }
@@ -134,6 +137,7 @@ impl Batch {
         self.writes.clear();
         self.outcomes.clear();
         self.seen.clear();
+        self.client.clear();
         self.refused = None;
     }
 }

@@ -9,7 +9,7 @@ use crate::core::Version;
 use crate::text::printable;
 
 use super::parts::PARTS;
-use super::shared::{ORDER, Shared, now_us};
+use super::shared::{Shared, now_us};
 
 /// The version of Redis whose replies this server follows. Some clients ask for it.
 pub(super) const REDIS_VERSION: &str = "7.0.0";
@@ -32,7 +32,8 @@ impl Shared {
         let lines = [
             format!("# Server\r\ncausal_kv_version:{}", env!("CARGO_PKG_VERSION")),
             format!("redis_version:{REDIS_VERSION}\r\nserver_id:{}", options.id),
-            format!("name:{}\r\norder:{ORDER}\r\nclock:{}", options.name, options.clock),
+            format!("name:{}\r\norder:{}", options.name, options.order),
+            format!("clock:{}", options.clock),
             format!("tcp_port:{}", self.address.port()),
             format!("uptime_in_seconds:{}", self.started.elapsed().as_secs()),
             format!("loading:{loading}\r\n\r\n# Clients"),

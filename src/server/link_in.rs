@@ -10,10 +10,11 @@ use std::time::Duration;
 use crate::core::{Clock, Update};
 use crate::protocol::link::{Frame, Hello, Known};
 use crate::protocol::resp::Decoder;
+use crate::trace::What;
 
 use super::link_out;
 use super::mesh::{Link, Refused};
-use super::shared::{ORDER, Request, Shared, now_us};
+use super::shared::{Request, Shared, now_us};
 
 /// A link on which nothing was heard for so long counts as broken. Idle links send heartbeats.
 pub(super) const SILENCE: Duration = Duration::from_secs(3);
@@ -25,7 +26,7 @@ pub(super) fn own_hello(shared: &Shared) -> Hello {
     let replica = shared.replica.read();
     Hello {
         who: Known { id, life, address: shared.advertised.clone(), name: options.name.clone() },
-        order: ORDER.to_owned(),
+        order: options.order.to_string(),
         clock_kind: options.clock.to_string(),
         status: shared.mesh.own_status(&replica, options.discovery),
     }
@@ -58,11 +59,11 @@ pub(super) fn greet(
     if who.id == id {
         return Err(own_id(shared, who));
     }
-    if hello.order != ORDER || hello.clock_kind != options.clock.to_string() {
+    if hello.order != options.order.to_string() || hello.clock_kind != options.clock.to_string() {
         return Err(format!(
-            "ERR server {id} follows order {ORDER} with a {} clock, server {} order {} with a {} \
-             clock; start all servers of a cluster alike",
-            options.clock, who.id, hello.order, hello.clock_kind
+            "ERR server {id} follows order {} with a {} clock, server {} order {} with a {} clock; \
+             start all servers of a cluster alike",
+            options.order, options.clock, who.id, hello.order, hello.clock_kind
         ));
     }
     Clock::new(options.clock)
@@ -130,6 +131,7 @@ pub(super) fn run(
     let addresses: Vec<String> =
         shared.mesh.lock().linked().map(|peer| peer.known.address.clone()).collect();
     log::info!("Connected Servers: [{}]", addresses.join(", "));
+    trace(shared, link, true);
     let out = {
         let (shared, link) = (Arc::clone(shared), Arc::clone(link));
         let name = format!("out-{}", link.peer);
@@ -144,9 +146,19 @@ pub(super) fn run(
     if let Ok(out) = out {
         drop(out.join());
     }
+    if current {
+        trace(shared, link, false);
+    }
     if current && !shared.stopping.is_requested() {
         let why = why.unwrap_or_else(|| "the other side closed it".to_owned());
         log::warn!("Server {id} lost its link to server {}: {why}", link.peer);
+    }
+}
+
+fn trace(shared: &Shared, link: &Link, up: bool) {
+    if let Some(trace) = &shared.trace {
+        let clock = shared.replica.read().clock().last();
+        trace.add(clock, What::Link { peer: link.peer, up });
     }
 }
 
@@ -163,6 +175,11 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
                     tell(shared, link, status.clock, status.applied.clone(), None);
                     learn(shared, &status.servers);
                     shared.mesh.hear(link, |peer| peer.status = status);
+                }
+                Frame::Promise(timestamp) => {
+                    // Behind the updates that it is about.
+                    send(shared, std::mem::take(&mut updates), link);
+                    drop(shared.apply.send(Request::Promise(link.peer, timestamp)));
                 }
                 Frame::Again => {
                     link.send_again.store(true, Ordering::SeqCst);

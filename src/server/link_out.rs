@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::core::{Applied, Chain, Version};
+use crate::core::{Applied, Chain, Order, Version};
 use crate::log::Entry;
 use crate::protocol::encode::array_into;
 use crate::protocol::link::Frame;
@@ -55,6 +55,8 @@ struct LinkOut<'a> {
     due: Option<Instant>,
     out: Vec<u8>,
     acknowledged: Option<Version>,
+    /// What was promised, under the delivery rule `total`.
+    promised: u64,
     next_status: Instant,
     links_epoch: u64,
     complained: bool,
@@ -75,6 +77,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         due: None,
         out: Vec::new(),
         acknowledged: None,
+        promised: 0,
         next_status: now + STATUS_EVERY,
         links_epoch: shared.mesh.links_epoch(),
         complained: false,
@@ -93,7 +96,10 @@ impl LinkOut<'_> {
         while !self.link.is_closed() {
             // Only what is in the log by now is sent in this round: a delay that was set before an
             // update was written is seen before the update is.
-            let end = self.shared.log.end();
+            let (end, clock) = {
+                let replica = self.shared.replica.read();
+                (self.shared.log.end(), replica.clock().last())
+            };
             self.acknowledge();
             self.status();
             if self.look_at_mesh() || self.link.send_again.swap(false, Ordering::SeqCst) {
@@ -102,6 +108,7 @@ impl LinkOut<'_> {
             self.due = None;
             self.collect_overtaken();
             self.collect(end);
+            self.promise(end, clock);
             if self.out.is_empty() {
                 let due = self.due.unwrap_or(self.next_status);
                 self.shared.log.wait(end, due.min(self.next_status));
@@ -122,6 +129,18 @@ impl LinkOut<'_> {
             if let Some(version) = latest {
                 array_into(&mut self.out, &["ACK", &version.to_string()]);
             }
+        }
+    }
+
+    /// Rule `total`: all that this server wrote up to `clock` is in the log before `end`, and all
+    /// that it will write is above. So if nothing before `end` is left to be sent, delayed or not,
+    /// the peer may count on having it all.
+    fn promise(&mut self, end: u64, clock: u64) {
+        let total = self.shared.options.order == Order::Total;
+        let all_sent = self.overtaken.is_empty() && self.cursor.is_some_and(|cursor| cursor >= end);
+        if total && all_sent && clock > self.promised {
+            self.promised = clock;
+            array_into(&mut self.out, &["PROMISE", &clock.to_string()]);
         }
     }
 

@@ -244,6 +244,18 @@ impl Mesh {
         state.awaited.is_empty() && !state.is_duplicate()
     }
 
+    /// All other servers that are known, linked or not.
+    pub(super) fn known(&self) -> Vec<u32> {
+        self.state.lock().peers.keys().copied().collect()
+    }
+
+    /// Whether every known server is linked, and has said that it is linked to this one.
+    pub(super) fn all_know(&self, own_id: u32) -> bool {
+        let state = self.state.lock();
+        let knows = |peer: &Peer| peer.link.is_some() && peer.status.links.contains_key(&own_id);
+        state.peers.values().all(knows)
+    }
+
     /// The highest clock that a linked server has announced.
     pub(super) fn announced_clock(&self) -> u64 {
         self.state.lock().linked().map(|peer| peer.status.clock).max().unwrap_or(0)

@@ -15,7 +15,7 @@
 //! | name | owns | reads | may block on |
 //! |---|---|---|---|
 //! | `accept` | the listener | | the listener |
-//! | `apply` | the only writer of replica, store and log | the channel | the channel when idle; the store's locks; standard error |
+//! | `apply` | the only writer of replica, store and log | the channel | the channel when idle; the store's locks; standard error; the trace's file |
 //! | `client-N` | one accepted connection: its session, or, if a peer dialled, the link's incoming half | its socket; store, replica | its socket; the full channel; its own batch; `AFTER`, `WAIT` |
 //! | `push-N` | nothing; shares the session of a client that joined | the log | the log's growth; the session; its socket |
 //! | `dial-ADDRESS` | connecting to one peer, then that link's incoming half | its socket | its socket; the full channel; pauses between tries |
@@ -43,9 +43,11 @@ mod link_out;
 mod mesh;
 mod options;
 mod parts;
+mod publish;
 mod push;
 mod session;
 mod shared;
+mod tell;
 mod wait;
 
 use std::io;
@@ -68,12 +70,12 @@ impl Server {
     /// Starts a server on a bound listener (port 0 gives tests a free one) and returns at once.
     ///
     /// # Errors
-    /// The listener has no address, or a thread cannot be started.
+    /// The listener has no address, the trace cannot be opened, or a thread cannot be started.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, receiver) = crossbeam_channel::bounded(shared::QUEUE_MAX);
         let peers = options.peers.clone();
-        let shared = Arc::new(Shared::new(address, options, sender));
+        let shared = Arc::new(Shared::new(address, options, sender)?);
         if peers.is_empty() {
             // There is nobody to hear from.
             apply::open(&shared);

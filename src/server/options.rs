@@ -1,6 +1,6 @@
 //! What a server is told at its start.
 
-use crate::core::ClockKind;
+use crate::core::{ClockKind, Order};
 use crate::log::TAIL_BYTES_MAX;
 
 /// Updates to one server are held for a while before they are sent.
@@ -27,10 +27,14 @@ pub struct Options {
     pub advertise: Option<String>,
     /// Whether servers tell each other whom they know.
     pub discovery: bool,
+    /// The delivery rule.
+    pub order: Order,
     /// What the clock counts.
     pub clock: ClockKind,
     /// Delays from the start on.
     pub delays: Vec<Delay>,
+    /// The file to append what happens to, for diagrams; see [`crate::trace`].
+    pub trace: Option<String>,
     /// Whether clients may ask for `DELAY`, `CUT` and `HEAL`.
     pub lab: bool,
     /// What clients and peers must know.
@@ -50,8 +54,10 @@ impl Options {
             peers: Vec::new(),
             advertise: None,
             discovery: true,
+            order: Order::Causal,
             clock: ClockKind::Physical,
             delays: Vec::new(),
+            trace: None,
             lab: false,
             password: None,
             connections_max: 10_000,

@@ -7,7 +7,7 @@
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::core::{Shown, Store, Version};
+use crate::core::{Order, Shown, Store, Version};
 
 /// How many parts there are. A `SCAN` cursor is a part's number.
 pub(super) const PARTS: usize = 64;
@@ -18,12 +18,6 @@ const HELD_UPDATES_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Parts {
     parts: Vec<RwLock<Store>>,
-}
-
-impl Default for Parts {
-    fn default() -> Self {
-        Self { parts: (0..PARTS).map(|_| RwLock::default()).collect() }
-    }
 }
 
 /// FNV-1a. It only spreads keys over parts; inside a part the map's own hash resists flooding.
@@ -37,6 +31,11 @@ fn part_of(key: &str) -> usize {
 }
 
 impl Parts {
+    /// An empty store that settles conflicts as this rule does.
+    pub(super) fn new(order: Order) -> Self {
+        Self { parts: (0..PARTS).map(|_| RwLock::new(Store::new(order))).collect() }
+    }
+
     /// Shows `show` what the key shows, while nobody can change it.
     pub(super) fn read<T>(&self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
         show(self.parts[part_of(key)].read().read(key))
@@ -184,7 +183,7 @@ mod tests {
     /// A reader that holds one key's part keeps the writer from showing the update's other key.
     #[test]
     fn no_half_of_an_update_shows_while_the_other_half_waits() {
-        let parts = Parts::default();
+        let parts = Parts::new(Order::Causal);
         let (first, second) = ("a", "b");
         assert_ne!(part_of(first), part_of(second));
         let reader = parts.parts[part_of(second)].read();

@@ -29,7 +29,7 @@ const PUSH_BYTES: usize = 256 * 1024;
 pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &TcpStream) {
     loop {
         let Some(cursor) = session.lock().push_cursor() else { return };
-        shared.log.wait(cursor, Instant::now() + LOOK);
+        shared.shown.wait(cursor, Instant::now() + LOOK);
         let mut session = session.lock();
         if shared.stopping.is_requested() || session.closing {
             return;
@@ -54,7 +54,7 @@ impl Session {
             // The log's lock is not for every request of every client.
             return Ok(());
         }
-        let end = self.shared.log.end();
+        let end = self.shared.shown.end();
         while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
             self.push_some(cursor, end);
             self.write_out(stream)?;
@@ -73,7 +73,7 @@ impl Session {
         let mut decoder = Decoder::default();
         decoder.expect_peer();
         let (mut frames, mut hidden) = (Vec::new(), Vec::new());
-        let read = self.shared.log.read(cursor, |entry| {
+        let read = self.shared.shown.read(cursor, |entry| {
             if entry.sequence >= end || frames.len() > PUSH_BYTES {
                 return ControlFlow::Break(());
             }

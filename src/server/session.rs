@@ -9,10 +9,12 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use crate::core::{Applied, Context, Version};
+use crate::core::{Applied, Context, Order, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{bulk_into, error_into, header_into, line_into};
 use crate::protocol::resp::{Asked, Decoder, FramingError};
@@ -20,12 +22,14 @@ use crate::protocol::resp::{Asked, Decoder, FramingError};
 use super::connection::{WRITE_PATIENCE, write_patiently};
 use super::handoff::{Batch, Own, Slot};
 use super::shared::{Request, Shared};
-use super::wait::{Answer, Wait};
+use super::wait::{self, Answer, Wait};
 
 /// A batch of so many keys, or so many bytes, goes to the apply thread. A pipelined read looks
 /// through the batch, so it must stay small.
 const BATCH_KEYS_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How long a write waits to be shown, under the delivery rule `total`.
+const STABLE_WITHIN: Duration = Duration::from_secs(5);
 /// A buffer of replies that was larger is given back.
 const OUT_BYTES_KEPT: usize = 1 << 20;
 
@@ -164,7 +168,7 @@ impl Session {
         // before it, and nothing newer. The command may lock the replica for reading once more.
         let shared = Arc::clone(&self.shared);
         let _held = shared.replica.read_recursive();
-        self.push_until(shared.log.end());
+        self.push_until(shared.shown.end());
         self.execute(command)
     }
 
@@ -183,8 +187,9 @@ impl Session {
             self.chains.clone_from(replica.applied());
             self.chain_count = self.chains.chain_count();
         }
-        let chain = self.chains.chain_of(version);
-        self.context.see(version, chain.expect("what is shown was applied, so its chain is known"));
+        // What is shown was applied, so its chain is known; only the wrong delivery rules show a
+        // chain's updates before its first.
+        self.context.see(version, self.chains.chain_of(version).unwrap_or_default());
     }
 
     /// Adds a write to the batch. It depends on what was seen since the write before it.
@@ -194,7 +199,11 @@ impl Session {
         changes: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     ) {
         let told = !matches!(to, ReplyTo::Set);
+        let traced = self.shared.trace.is_some().then(|| self.label());
         let batch = self.batch.as_mut().expect("it is away only inside flush");
+        if let Some(label) = traced {
+            batch.client = label;
+        }
         batch.push(told, self.context.versions(), changes);
         let full = batch.keys() >= BATCH_KEYS_MAX || batch.bytes() >= BATCH_BYTES_MAX;
         self.context.clear();
@@ -202,6 +211,11 @@ impl Session {
         if full {
             self.flush();
         }
+    }
+
+    /// What the trace calls this client.
+    pub(super) fn label(&self) -> String {
+        if self.name.is_empty() { format!("client-{}", self.number) } else { self.name.clone() }
     }
 
     /// What this session's own writes that are still under way say of a key.
@@ -223,9 +237,31 @@ impl Session {
             return;
         }
         let mut batch = self.slot.take();
+        if self.shared.options.order == Order::Total {
+            self.await_stable(&mut batch);
+        }
         self.settle(&batch);
         batch.clear();
         self.batch = Some(batch);
+    }
+
+    /// Rule `total`: waits until the writes are shown here; finds their places, for the pushes before
+    /// them.
+    fn await_stable(&self, batch: &mut Batch) {
+        let deadline = Instant::now() + STABLE_WITHIN;
+        for outcome in &mut batch.outcomes {
+            let Some(version) = outcome.version else { continue };
+            let shown = wait::until_shown(&self.shared, version, deadline);
+            let cursor = self.push_cursor().unwrap_or_else(|| self.shared.shown.end());
+            let place = self.shared.shown.read(cursor, |entry| {
+                if entry.version == version {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            });
+            outcome.sequence = place.ok().filter(|_| shown);
+        }
     }
 
     fn settle(&mut self, batch: &Batch) {
@@ -256,9 +292,14 @@ impl Session {
 
     fn reply_to_write(&mut self, deferred: &Deferred, batch: &Batch, index: usize) {
         let (write, outcome) = (&batch.writes[index], &batch.outcomes[index]);
+        let Some(sequence) = outcome.sequence else {
+            // It will be shown when all other servers have been heard, and then it is pushed.
+            let version = outcome.version.map_or_else(String::new, |v| v.to_string());
+            return self.error(&format!("NOTYET {version}"));
+        };
         if self.joined.is_some() {
-            self.push_until(outcome.sequence);
-            let next = outcome.sequence + u64::from(outcome.version.is_some());
+            self.push_until(sequence);
+            let next = sequence + u64::from(outcome.version.is_some());
             // Its own write's push is the reply.
             self.joined.as_mut().expect("just looked").cursor = next;
         }
@@ -289,7 +330,7 @@ impl Session {
         }
         // While the replica is held, the log has all that the store shows.
         let _held = self.shared.replica.read_recursive();
-        let cursor = self.shared.log.end();
+        let cursor = self.shared.shown.end();
         self.joined = Some(Joined { cursor, asked });
         true
     }
@@ -318,7 +359,7 @@ impl Session {
     /// Answers what it waited for.
     pub(super) fn answer(&mut self, wait: &Wait, answer: &Answer) {
         // What was waited for is pushed before the reply that tells of it.
-        self.push_until(self.shared.log.end());
+        self.push_until(self.shared.shown.end());
         match answer {
             Answer::Applied => {
                 let Wait::After { versions, .. } = wait else { return };

@@ -1,6 +1,7 @@
 //! What the threads of a server share.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,13 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::core::{Applied, Limits, Order, Replica, Update};
+use crate::core::{Applied, Limits, Replica, Update};
 use crate::log::Log;
 
 use super::handoff::{Batch, Slot};
 use super::mesh::{Link, Mesh};
 use super::options::Options;
 use super::parts::Parts;
+use super::tell::Trace;
 
 /// How many messages the apply thread's channel holds. Then connections wait: it is the natural
 /// back-pressure. A connection has at most one batch under way.
@@ -24,9 +26,6 @@ pub(super) const QUEUE_MAX: usize = 128;
 
 /// How long a server that stops lets connections finish what is under way.
 const PARTING: Duration = Duration::from_secs(1);
-
-/// The delivery rule that this server follows.
-pub(super) const ORDER: &str = "causal";
 
 /// What is asked of the apply thread.
 #[derive(Debug)]
@@ -38,6 +37,8 @@ pub(super) enum Request {
     /// A peer told its clock and what it has applied. `answered`: the address among `--peers` that
     /// has thereby answered (rule R4).
     Status { clock: u64, applied: Applied, link: Arc<Link>, answered: Option<String> },
+    /// Rule `total`: that server has sent all its updates up to this timestamp.
+    Promise(u32, u64),
     /// Everything else has ended.
     Stop,
 }
@@ -65,7 +66,11 @@ pub(super) struct Shared {
     /// that reads a version can name its chain (rule R11).
     pub(super) chain_count: AtomicUsize,
     pub(super) parts: Parts,
-    pub(super) log: Log,
+    /// What links send.
+    pub(super) log: Arc<Log>,
+    /// What is pushed: the same log, unless the delivery rule shows apart from what it sends.
+    pub(super) shown: Arc<Log>,
+    pub(super) trace: Option<Trace>,
     pub(super) mesh: Mesh,
     pub(super) apply: Sender<Request>,
     /// Whether writes are still refused (rule R4).
@@ -88,24 +93,33 @@ pub(super) struct ClientInfo {
 }
 
 impl Shared {
-    pub(super) fn new(address: SocketAddr, options: Options, apply: Sender<Request>) -> Self {
+    /// # Errors
+    /// The trace cannot be opened.
+    pub(super) fn new(
+        address: SocketAddr,
+        options: Options,
+        apply: Sender<Request>,
+    ) -> io::Result<Self> {
         let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
-        let replica = Replica::new(
-            options.id,
-            options.clock,
-            Order::Causal,
-            Applied::default(),
-            Limits::default(),
-        );
-        Self {
+        let &Options { id, clock, order, tail_bytes_max, .. } = &options;
+        let replica = Replica::new(id, clock, order, Applied::default(), Limits::default());
+        let log = Arc::new(Log::new(tail_bytes_max));
+        let apart = order.shows_apart().then(|| Arc::new(Log::new(tail_bytes_max)));
+        let trace = options.trace.as_ref().map(|path| Trace::open(id, path)).transpose()?;
+        if let Some(trace) = &trace {
+            trace.start(&options);
+        }
+        Ok(Self {
             address,
             advertised,
             life: now_us(),
             started: Instant::now(),
             replica: RwLock::new(replica),
             chain_count: AtomicUsize::new(0),
-            parts: Parts::default(),
-            log: Log::new(options.tail_bytes_max),
+            parts: Parts::new(order),
+            shown: apart.unwrap_or_else(|| Arc::clone(&log)),
+            log,
+            trace,
             mesh: Mesh::new(&options),
             apply,
             loading: AtomicBool::new(true),
@@ -116,7 +130,7 @@ impl Shared {
             next_thread: AtomicU64::new(1),
             running: Mutex::default(),
             options,
-        }
+        })
     }
 
     /// Runs `run` in a thread that [`join_threads`](Self::join_threads) will join. Its name is
@@ -179,6 +193,7 @@ impl Shared {
     /// Wakes every thread that waits for the log or the mesh.
     pub(super) fn wake_all(&self) {
         self.log.wake();
+        self.shown.wake();
         self.mesh.wake();
     }
 

@@ -46,12 +46,12 @@ impl Wait {
         loop {
             let (answer, deadline) = match self {
                 Self::After { versions, deadline } => {
-                    let end = shared.log.end();
+                    let end = shared.shown.end();
                     match first_missing(shared, versions) {
                         None => return Answer::Applied,
                         Some(missing) => {
                             let until = deadline.map_or(look, |deadline| deadline.min(look));
-                            shared.log.wait(end, until);
+                            shared.shown.wait(end, until);
                             (Answer::Missing(missing), *deadline)
                         }
                     }
@@ -95,10 +95,24 @@ impl Wait {
     }
 }
 
+/// Waits until a write is shown here, at most until `deadline`; gives whether it is.
+pub(super) fn until_shown(shared: &Shared, version: Version, deadline: Instant) -> bool {
+    loop {
+        let end = shared.shown.end();
+        if shared.replica.read_recursive().is_shown(version) {
+            return true;
+        }
+        if Instant::now() >= deadline || shared.stopping.is_requested() {
+            return false;
+        }
+        shared.shown.wait(end, deadline);
+    }
+}
+
 /// The first of some versions that has not been applied here.
 pub(super) fn first_missing(shared: &Shared, versions: &[Version]) -> Option<Version> {
     let replica = shared.replica.read_recursive();
-    versions.iter().copied().find(|&version| !replica.applied().covers(version))
+    versions.iter().copied().find(|&version| !replica.is_shown(version))
 }
 
 /// Whether the client has closed its end. That stands behind all it has sent meanwhile, so this is

@@ -295,16 +295,19 @@ fn what_came_behind_an_answer_is_not_told_before_it() {
         format!(">5\r\n$4\r\npush\r\n$9\r\nreplicate\r\n$1\r\n{key}\r\n$1\r\nv\r\n$6\r\n(7, 1)\r\n")
     };
     let answer = "*2\r\n$7\r\nmissing\r\n$1\r\nx\r\n";
-    let script = pushed("a") + answer + &pushed("b") + "$6\r\n(7, 1)\r\n" + &pushed("c");
-    let (address, server) = scripted(vec![script]);
+    let answer =
+        |before: &str, behind: &str| pushed(before) + answer + &pushed(behind) + "$6\r\n(7, 1)\r\n";
+    let script = vec![answer("a", "b") + &pushed("c"), answer("d", "e") + &pushed("f")];
+    let (address, server) = scripted(script);
     let mut session = client(&[address]);
+    let event = |key: &str| push(key, Some("v"), Version::from((7, 1)));
     assert_eq!(session.read("x"), Ok(None));
-    server.join().expect("it said all");
-    let version = Version::from((7, 1));
+    assert_eq!(session.earlier_events().collect::<Vec<_>>(), [event("a")]);
+    assert_eq!(session.read("x"), Ok(None));
     let earlier: Vec<Event> = session.earlier_events().collect();
-    assert_eq!(earlier, [push("a", Some("v"), version)]);
-    assert_eq!(next(&mut session), push("b", Some("v"), version));
-    assert_eq!(next(&mut session), push("c", Some("v"), version));
+    assert_eq!(earlier, ["b", "c", "d"].map(event));
+    server.join().expect("it said all");
+    assert_eq!([next(&mut session), next(&mut session)], ["e", "f"].map(event));
 }
 
 #[test]

@@ -102,6 +102,8 @@ impl Client {
     /// Takes in what has come already. If the connection has ended, that is known before a request
     /// is sent whose fate would be unknown then.
     fn settle(&mut self) {
+        // What comes in now came behind that.
+        self.earlier.append(&mut self.later);
         while matches!(self.receive(Some(Instant::now())), Ok(Taken::Inside | Taken::Reply(_))) {}
     }
 

@@ -5,6 +5,7 @@
 //! - [`demo`]: both, in one go, watched and judged.
 //! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
 //!   [`plume`] asks others for a second opinion.
+//! - [`script`] and [`play`]: what is to happen, written down, and what then happened.
 //!
 //! # The scenario
 //!
@@ -24,8 +25,10 @@ pub mod clients;
 pub mod demo;
 pub mod history;
 mod observer;
+pub mod play;
 pub mod plume;
 mod scenario;
+pub mod script;
 pub mod servers;
 mod stage;
 mod verdict;

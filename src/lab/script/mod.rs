@@ -71,7 +71,7 @@
 mod line;
 mod parse;
 
-use crate::core::ClockKind;
+use crate::core::{ClockKind, Order};
 
 /// A script that is well formed: every name in it is known where it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,8 +86,8 @@ pub struct Script {
     pub clients: Vec<String>,
     /// The servers' clocks.
     pub clock: ClockKind,
-    /// The delivery rule it asks for.
-    pub order: Option<String>,
+    /// The servers' delivery rule, unless another is asked for.
+    pub order: Order,
     /// What the simulator's links do.
     pub network: Network,
     /// What happens, one after the other.

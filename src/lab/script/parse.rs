@@ -1,6 +1,6 @@
 //! From text to [`Script`].
 
-use crate::core::ClockKind;
+use crate::core::{ClockKind, Order};
 
 use super::line::Line;
 use super::{Act, Action, Content, Direction, Expectation, Network, Script, Step};
@@ -27,7 +27,7 @@ pub(super) fn script(name: &str, text: &str) -> Result<Script, String> {
             servers: Vec::new(),
             clients: Vec::new(),
             clock: ClockKind::Physical,
-            order: None,
+            order: Order::Causal,
             network: Network::default(),
             steps: Vec::new(),
         },
@@ -89,7 +89,7 @@ impl Parser {
                 self.running = vec![true; self.script.servers.len()];
             }
             "clock" => self.script.clock = rest.word("a clock")?.parse()?,
-            "order" => self.script.order = Some(rest.word("a delivery rule")?.to_owned()),
+            "order" => self.script.order = rest.word("a delivery rule")?.parse()?,
             _ => {
                 while let Some(word) = rest.optional_word() {
                     network(&mut self.script.network, word)?;

@@ -18,7 +18,7 @@ fn a_script_says_who_and_where() {
                 network latency=1..20 loss=5\n  client Alice at East\n";
     let script = Script::parse("a.txt", text).expect("it is well formed");
     assert_eq!((script.claim.as_str(), script.clock), ("A claim.", ClockKind::Logical));
-    assert_eq!(script.order.as_deref(), Some("arrival"));
+    assert_eq!(script.order, Order::Arrival);
     assert_eq!(
         (script.servers, script.clients),
         (vec!["West".into(), "East".into()], vec!["Alice".into()])

@@ -1,4 +1,4 @@
-//! `causal-lab`: the demo, three servers or two clients in one terminal, and the checker.
+//! `causal-lab`: the demo, three servers or two clients in one terminal, the checker, and torture.
 
 // A program talks to people on its standard streams.
 #![allow(clippy::print_stderr)]
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::check::Request;
 use causal_kv::lab::checker::Model;
-use causal_kv::lab::{self, PORTS};
+use causal_kv::lab::{self, PORTS, torture};
 use causal_kv::text::printable;
 
 const HELP: &str = "\
@@ -26,15 +26,21 @@ Usage: causal-lab SUBCOMMAND
              the history as the checkers Plume and AWDIT read it. Exit status 0: it holds,
              1: it does not, 2: the files are not well formed. Name the files of all who wrote
 
+  torture    random load, kills, cuts and delays on real servers, then the checker: torture
+             [--seconds S] [--servers N] [--clients C] [--seed X] [--order O] [--keep DIR];
+             30 s, 3 servers, 6 clients if nothing is said; DIR keeps the histories and what the
+             servers said. Exit status 0 only if all held
+
   --help, --version";
 
-const SUBCOMMANDS: &str = "demo, servers, clients or check";
+const SUBCOMMANDS: &str = "demo, servers, clients, check or torture";
 
 enum Subcommand {
     Demo,
     Servers([u16; 3]),
     Clients([u16; 3]),
     Check(Request),
+    Torture(torture::Request),
 }
 
 fn main() -> ExitCode {
@@ -55,7 +61,8 @@ fn main() -> ExitCode {
         Subcommand::Demo => lab::demo::run(),
         Subcommand::Servers(ports) => lab::servers::run(ports),
         Subcommand::Clients(ports) => lab::clients::run(ports),
-        Subcommand::Check(request) => return check(&request),
+        Subcommand::Check(request) => return judged(lab::check::run(&request), 2),
+        Subcommand::Torture(request) => return judged(torture::run(&request), 1),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,13 +73,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn check(request: &Request) -> ExitCode {
-    match lab::check::run(request) {
+/// The exit status of what may hold or not; `failed` if that could not be told.
+fn judged(holds: Result<bool, String>, failed: u8) -> ExitCode {
+    match holds {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
             eprintln!("causal-lab: {why}");
-            ExitCode::from(2)
+            ExitCode::from(failed)
         }
     }
 }
@@ -81,6 +89,9 @@ fn subcommand(mut line: Arguments) -> Result<Subcommand, Wrong> {
     let Some(name) = line.next_flag()? else {
         return Err(format!("a subcommand is missing: {SUBCOMMANDS}; see --help"));
     };
+    if name == "torture" {
+        return torture::request(&mut line).map(Subcommand::Torture);
+    }
     let mut ports = PORTS;
     let mut request = Request { files: Vec::new(), model: Model::Ccv, plume: None };
     while let Some(flag) = line.next_flag()? {

@@ -3,6 +3,7 @@
 //! - [`servers`]: three servers in one terminal.
 //! - [`clients`]: Alice and Bob play the scenario against them.
 //! - [`demo`]: both, in one go, watched and judged.
+//! - [`torture`]: random load and random faults on real servers, then the checker.
 //! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
 //!   [`plume`] asks others for a second opinion.
 //! - [`script`] and [`play`]: what is to happen, written down, and what then happened.
@@ -21,6 +22,7 @@
 
 pub mod check;
 pub mod checker;
+mod children;
 pub mod clients;
 pub mod demo;
 pub mod history;
@@ -31,6 +33,7 @@ mod scenario;
 pub mod script;
 pub mod servers;
 mod stage;
+pub mod torture;
 mod verdict;
 
 /// The three servers' labels, by id.

@@ -1,0 +1,283 @@
+//! Servers as child processes: started, killed, started again under the same id and port, and
+//! watched for what a server must never do, which is to end or to panic.
+//!
+//! What a child prints goes to a file of its own, one for all its lives.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+use crate::client::{Client, Error, Options};
+
+use super::stage::{self, PATIENCE};
+
+/// Between two tries to start a server whose port is not free yet.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Servers by their place: the first has id 1, and so on. Those that run are killed when this is
+/// dropped; should this process die without that, their standard input ends, and so do they.
+#[derive(Debug)]
+pub(super) struct Children {
+    servers: Vec<Server>,
+    /// What all of them are told on their command line, besides who they are.
+    arguments: Vec<String>,
+    folder: PathBuf,
+    /// What was seen that must not happen.
+    faults: Arc<Mutex<Vec<String>>>,
+}
+
+#[derive(Debug)]
+struct Server {
+    name: String,
+    /// 0 before its first start.
+    port: u16,
+    life: Option<Life>,
+}
+
+#[derive(Debug)]
+struct Life {
+    child: Child,
+    /// Open for as long as the server is to live.
+    _input: Option<ChildStdin>,
+}
+
+impl Children {
+    /// Starts a server for each of `names` on a free port of this machine, each told of those
+    /// before it, with the lab's commands allowed. Their output goes to `folder`, which is there.
+    /// Blocks until all listen and are linked.
+    ///
+    /// # Errors
+    /// One of them cannot be started, or they do not find each other in ten seconds.
+    pub(super) fn start(
+        names: &[String],
+        arguments: &[String],
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let server = |name: &String| Server { name: name.clone(), port: 0, life: None };
+        let mut children = Self {
+            servers: names.iter().map(server).collect(),
+            arguments: arguments.to_vec(),
+            folder: folder.to_owned(),
+            faults: Arc::default(),
+        };
+        for place in 0..children.servers.len() {
+            children.begin(place)?;
+        }
+        children.wait_for_links()?;
+        Ok(children)
+    }
+
+    /// How many there are, running or not.
+    pub(super) fn count(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// The id of the server at a place.
+    pub(super) fn id(place: usize) -> String {
+        (place + 1).to_string()
+    }
+
+    /// Its name.
+    pub(super) fn name(&self, place: usize) -> &str {
+        &self.servers[place].name
+    }
+
+    /// Where it listens, in all its lives, as `host:port`.
+    pub(super) fn address(&self, place: usize) -> String {
+        format!("127.0.0.1:{}", self.servers[place].port)
+    }
+
+    /// Whether it was started and not killed since.
+    pub(super) fn is_running(&self, place: usize) -> bool {
+        self.servers[place].life.is_some()
+    }
+
+    /// The places of those that run.
+    pub(super) fn running(&self) -> Vec<usize> {
+        (0..self.count()).filter(|&place| self.is_running(place)).collect()
+    }
+
+    /// A client of its own for one server, which has to run. It has seen nothing.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub(super) fn client(&self, place: usize) -> Result<Client, Error> {
+        let options = Options::new(vec![self.address(place)]);
+        Client::connect(Options { patience: Duration::ZERO, ..options })
+    }
+
+    /// Kills a server as `kill -9` does, and waits until it is gone.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub(super) fn kill(&mut self, place: usize) -> Result<(), String> {
+        self.look();
+        let server = &mut self.servers[place];
+        let mut life = server.life.take().ok_or_else(|| format!("{} does not run", server.name))?;
+        let killed = life.child.kill().and_then(|()| life.child.wait());
+        killed.map(drop).map_err(|error| format!("cannot kill {}: {error}", server.name))
+    }
+
+    /// Starts a server that was killed: empty, with its old id and port. Blocks until it listens.
+    ///
+    /// # Errors
+    /// It runs already, or does not listen in ten seconds.
+    pub(super) fn start_again(&mut self, place: usize) -> Result<(), String> {
+        if self.is_running(place) {
+            return Err(format!("{} runs already", self.name(place)));
+        }
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // A connection of somebody else's may have been given the port meanwhile.
+            match self.begin(place) {
+                Err(why) if Instant::now() >= deadline => return Err(why),
+                Err(_) => thread::sleep(PAUSE),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// What was seen that must not happen: servers that ended by themselves, or panicked.
+    pub(super) fn faults(&mut self) -> Vec<String> {
+        self.look();
+        self.faults.lock().clone()
+    }
+
+    /// Notes which servers have ended though nobody killed them.
+    fn look(&mut self) {
+        for server in &mut self.servers {
+            let ended = server.life.as_mut().and_then(|life| life.child.try_wait().ok().flatten());
+            if let Some(status) = ended {
+                server.life = None;
+                self.faults.lock().push(format!("{} ended by itself ({status})", server.name));
+            }
+        }
+    }
+
+    fn begin(&mut self, place: usize) -> Result<(), String> {
+        let failed = |error: io::Error| format!("cannot start a server: {error}");
+        let (reader, writer) = io::pipe().map_err(failed)?;
+        let mut child = Command::new(stage::beside("causal-server")?)
+            .args(self.command_line(place))
+            // What is waited for must be said.
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::piped())
+            .stdout(writer.try_clone().map_err(failed)?)
+            .stderr(writer)
+            .spawn()
+            .map_err(failed)?;
+        let life = Life { _input: child.stdin.take(), child };
+        let port = self.listen(place, reader)?;
+        self.servers[place].life = Some(life);
+        let Ok(port) = port.recv_timeout(PATIENCE) else {
+            let why = self.end(place);
+            let name = self.name(place);
+            return Err(format!("{name} does not listen ({why}); see {}", self.log(place)));
+        };
+        self.servers[place].port = port;
+        Ok(())
+    }
+
+    /// Ends a server that is of no use; gives how it ended.
+    fn end(&mut self, place: usize) -> String {
+        let Some(mut life) = self.servers[place].life.take() else { return String::new() };
+        // Fails only if it has ended by itself.
+        let _ = life.child.kill();
+        life.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
+    fn command_line(&self, place: usize) -> Vec<String> {
+        let server = &self.servers[place];
+        let (id, port) = (Self::id(place), server.port.to_string());
+        let words = ["--id", &id, "--port", &port, "--name", &server.name, "--lab", "--until-eof"];
+        let mut line: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let others =
+            self.servers.iter().filter(|other| other.port != 0 && other.name != server.name);
+        let peers: Vec<String> = others.map(|other| other.port.to_string()).collect();
+        if !peers.is_empty() {
+            line.extend(["--peers".to_owned(), peers.join(",")]);
+        }
+        line.extend(self.arguments.iter().cloned());
+        line
+    }
+
+    /// The file of what a server prints.
+    fn log(&self, place: usize) -> String {
+        self.folder.join(format!("{}.log", self.name(place))).display().to_string()
+    }
+
+    /// Copies what a server prints to its file. Gives its port, when it says so.
+    fn listen(
+        &self,
+        place: usize,
+        reader: PipeReader,
+    ) -> Result<crossbeam_channel::Receiver<u16>, String> {
+        let path = self.log(place);
+        let opened = File::options().append(true).create(true).open(&path);
+        let file = opened.map_err(|error| format!("{path}: {error}"))?;
+        let (sender, port) = crossbeam_channel::bounded(1);
+        let (name, faults) = (self.name(place).to_owned(), Arc::clone(&self.faults));
+        let panicked = move |line: &str| faults.lock().push(format!("{name} panicked: {line}"));
+        thread::spawn(move || copy(reader, file, &sender, panicked));
+        Ok(port)
+    }
+
+    fn wait_for_links(&self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        let all = format!("linked_servers:{}", self.count() - 1);
+        for place in 0..self.count() {
+            while !self.info(place)?.lines().any(|line| line == all) {
+                if Instant::now() >= deadline {
+                    return Err(format!("{} does not find the others", self.name(place)));
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a server says to `INFO`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(super) fn info(&self, place: usize) -> Result<String, String> {
+        let asked = self.client(place).and_then(|mut client| client.request(&["INFO"]));
+        let reply = asked.map_err(|error| format!("{}: {error}", self.name(place)))?;
+        Ok(reply.text().unwrap_or_default().to_owned())
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for place in 0..self.count() {
+            self.end(place);
+        }
+    }
+}
+
+/// Copies lines to a file until the server ends.
+fn copy(reader: PipeReader, mut file: File, port: &Sender<u16>, panicked: impl Fn(&str)) {
+    let mut reader = BufReader::new(reader);
+    let mut bytes = Vec::new();
+    while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
+        // A full disk must not stop the server; the run ends without its log then.
+        let _ = file.write_all(&bytes);
+        let line = String::from_utf8_lossy(&bytes);
+        if line.contains("panicked") {
+            panicked(line.trim_end());
+        }
+        let told = line.trim_end().rsplit_once(" listening on port ");
+        if let Some(told) = told.and_then(|(_, told)| told.parse().ok()) {
+            // Once for each life.
+            let _ = port.try_send(told);
+        }
+        bytes.clear();
+    }
+}

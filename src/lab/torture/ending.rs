@@ -1,0 +1,181 @@
+//! The end of a round: when all is healed and everybody runs, the servers must come to agree.
+//!
+//! What a client was told to be written may be lost all the same: servers live in memory, and one
+//! that is killed takes its very last writes with it. That breaks no promise, as long as nobody
+//! sees what comes after them. So updates may be held back for ever, but only those that wait for
+//! a write that no server has applied, of an origin that was killed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Error};
+use crate::core::Version;
+use crate::lab::children::Children;
+use crate::protocol::reply::Reply;
+
+/// How long the servers may take to agree.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What a server shows: keys, values and versions.
+type Store = BTreeMap<String, (String, Version)>;
+
+/// Waits until all servers, which all run and are linked, have applied the same and show the same,
+/// and nothing is held back that could still be shown. `killed` are the ids of those that ever
+/// were. Gives how many updates are held for ever.
+///
+/// # Errors
+/// They do not come to agree: what is in the way.
+pub(super) fn agree(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look(children, killed) {
+            Ok(lost) => return Ok(lost),
+            Err(why) if Instant::now() >= deadline => {
+                let seconds = PATIENCE.as_secs();
+                return Err(format!("{seconds} s after all was healed, {why}"));
+            }
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn look(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
+    let servers = children.running();
+    let mut clients = Vec::new();
+    for &place in &servers {
+        clients.push(children.client(place).map_err(|error| error.to_string())?);
+    }
+    let name = |place: usize| children.name(servers[place]);
+    let mut applied = Vec::new();
+    for client in &mut clients {
+        applied.push(applied_of(client)?);
+    }
+    if let Some(place) = applied.iter().position(|other| *other != applied[0]) {
+        let (first, other) = (&applied[0], &applied[place]);
+        return Err(format!("{} has applied {first}, and {} {other}", name(0), name(place)));
+    }
+    let mut held = BTreeSet::new();
+    for place in 0..clients.len() {
+        for line in asked(&mut clients[place], &["PENDING"])?.texts() {
+            let (version, missing) =
+                waiting(line).ok_or_else(|| format!("this is no line of PENDING: {line}"))?;
+            hopeless(&mut clients, missing, killed)
+                .map_err(|why| format!("{} holds {line}, and {why}", name(place)))?;
+            held.insert(version);
+        }
+    }
+    let mut stores = Vec::new();
+    for client in &mut clients {
+        stores.push(store(client)?);
+    }
+    for (place, other) in stores.iter().enumerate() {
+        if let Some(difference) = difference(&stores[0], other) {
+            return Err(format!("{} and {} differ: {difference}", name(0), name(place)));
+        }
+    }
+    Ok(held.len() as u64)
+}
+
+fn asked(client: &mut Client, words: &[&str]) -> Result<Reply, String> {
+    client.request(words).map_err(|error| error.to_string())
+}
+
+/// What a server says in `INFO` that it has applied.
+fn applied_of(client: &mut Client) -> Result<String, String> {
+    let info = asked(client, &["INFO"])?;
+    let mut lines = info.text().unwrap_or_default().lines();
+    let applied = lines.find_map(|line| line.strip_prefix("applied:"));
+    applied.map(str::to_owned).ok_or_else(|| "INFO does not say what is applied".to_owned())
+}
+
+/// Which version waits for which, in a line of `PENDING`.
+fn waiting(line: &str) -> Option<(Version, Version)> {
+    let (left, right) = line.rsplit_once(" waits for ")?;
+    let version = &left[left.rfind('(')?..];
+    let (missing, _) = right.split_once(" since ")?;
+    Some((version.parse().ok()?, missing.parse().ok()?))
+}
+
+/// Whether nobody can ever show this version.
+fn hopeless(
+    clients: &mut [Client],
+    missing: Version,
+    killed: &BTreeSet<u32>,
+) -> Result<(), String> {
+    if !killed.contains(&missing.server) {
+        return Err(format!("server {}, which was never killed, must have that", missing.server));
+    }
+    for client in clients {
+        match client.after(&[missing], Duration::ZERO) {
+            // It may never have heard of that server.
+            Err(Error::NotYet(_) | Error::Refused(_)) => {}
+            Err(error) => return Err(error.to_string()),
+            Ok(()) => return Err(format!("{} has applied that", client.server())),
+        }
+    }
+    Ok(())
+}
+
+/// All that a server shows.
+fn store(client: &mut Client) -> Result<Store, String> {
+    let mut keys = BTreeSet::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let reply = asked(client, &["SCAN", &cursor])?;
+        let Reply::Array(parts) = &reply else { return Err(format!("{reply:?} to SCAN")) };
+        let [next, found] = parts.as_slice() else { return Err(format!("{reply:?} to SCAN")) };
+        keys.extend(found.texts().into_iter().map(str::to_owned));
+        next.text().unwrap_or("0").clone_into(&mut cursor);
+        if cursor == "0" {
+            break;
+        }
+    }
+    let mut store = Store::new();
+    for key in keys {
+        if let Some(found) = client.read(&key).map_err(|error| error.to_string())? {
+            store.insert(key, found);
+        }
+    }
+    Ok(store)
+}
+
+/// The first key about which two servers differ, and how.
+fn difference(one: &Store, other: &Store) -> Option<String> {
+    let key = one.keys().chain(other.keys()).find(|&key| one.get(key) != other.get(key))?;
+    let shown = |store: &Store| match store.get(key) {
+        Some((value, version)) => format!("{value} {version}"),
+        None => "nothing".to_owned(),
+    };
+    Some(format!("{key} is {} here, {} there", shown(one), shown(other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_pending_tells_who_waits_for_whom() {
+        let line = "a (1, 2) key (19, 2) waits for (17, 1) since 300 ms";
+        let expected = (Version::from((19, 2)), Version::from((17, 1)));
+        assert_eq!(waiting(line), Some(expected));
+        assert_eq!(waiting("z (19, 2)"), None);
+    }
+
+    #[test]
+    fn stores_differ_in_values_and_in_keys() {
+        let store = |entries: &[(&str, u64)]| -> Store {
+            let entry = |&(key, timestamp): &(&str, u64)| {
+                (key.to_owned(), ("v".to_owned(), Version::from((timestamp, 1))))
+            };
+            entries.iter().map(entry).collect()
+        };
+        let both = store(&[("a", 1), ("b", 2)]);
+        assert_eq!(difference(&both, &both), None);
+        let text = difference(&both, &store(&[("a", 1), ("b", 3)]));
+        assert_eq!(text.as_deref(), Some("b is v (2, 1) here, v (3, 1) there"));
+        let text = difference(&store(&[("a", 1)]), &both);
+        assert_eq!(text.as_deref(), Some("b is nothing here, v (2, 1) there"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The one who makes the trouble: it carries out the plan of a round.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::Error;
+use crate::lab::children::Children;
+
+use super::ending;
+use super::plan::{self, Fault};
+use super::random::Random;
+use super::tally::{Count, Tally};
+
+/// Between two looks at the servers' numbers.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long a server that is cut off may take to answer a read.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// The servers, and what was done to them.
+#[derive(Debug)]
+pub(super) struct Nemesis {
+    children: Children,
+    /// The ids of those that were ever killed.
+    killed: BTreeSet<u32>,
+    /// How many updates each server has held back in this life, as far as it was asked.
+    held: Vec<u64>,
+}
+
+impl Nemesis {
+    /// For servers that run.
+    pub(super) fn new(children: Children) -> Self {
+        let held = vec![0; children.count()];
+        Self { children, killed: BTreeSet::new(), held }
+    }
+
+    /// Where the servers listen.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        (0..self.children.count()).map(|place| self.children.address(place)).collect()
+    }
+
+    /// What servers did that no server may do.
+    pub(super) fn faults(&mut self) -> Vec<String> {
+        self.children.faults()
+    }
+
+    /// Makes a round's trouble; `show` is called now and then. Gives what was wrong with the
+    /// answers of servers that were cut off.
+    ///
+    /// # Errors
+    /// A server cannot be killed or started.
+    pub(super) fn play(
+        &mut self,
+        random: &mut Random,
+        keys: &[&str],
+        length_ms: u64,
+        tally: &Tally,
+        mut show: impl FnMut(&Tally),
+    ) -> Result<Vec<String>, String> {
+        let began = Instant::now();
+        let mut wrong = Vec::new();
+        for step in plan::draw(random, self.children.count(), keys.len(), length_ms) {
+            let at = began + Duration::from_millis(step.at_ms);
+            while Instant::now() < at {
+                thread::sleep((at - Instant::now()).min(LOOK));
+                self.look(tally);
+                show(tally);
+            }
+            wrong.extend(self.apply(step.fault, keys, tally)?);
+        }
+        let end = began + Duration::from_millis(length_ms);
+        thread::sleep(end.saturating_duration_since(Instant::now()));
+        Ok(wrong)
+    }
+
+    fn apply(
+        &mut self,
+        fault: Fault,
+        keys: &[&str],
+        tally: &Tally,
+    ) -> Result<Option<String>, String> {
+        match fault {
+            Fault::Cut(one, other) => {
+                tally.one(Count::Cuts);
+                self.both("CUT", one, other);
+                return Ok(self.ask_a_read(one, keys[0]));
+            }
+            Fault::Heal(one, other) => self.both("HEAL", one, other),
+            Fault::Delay { from, to, key, delay_ms } => {
+                if delay_ms > 0 {
+                    tally.one(key.map_or(Count::LinkDelays, |_| Count::KeyDelays));
+                }
+                let (to, delay_ms) = (Children::id(to), delay_ms.to_string());
+                let mut words = vec!["DELAY", &to, &delay_ms];
+                words.extend(key.map(|key| keys[key]));
+                self.tell(from, &words);
+            }
+            Fault::Kill(server) => {
+                self.look(tally);
+                self.children.kill(server)?;
+                self.held[server] = 0;
+                self.killed.insert(u32::try_from(server + 1).expect("there are few"));
+                tally.one(Count::Kills);
+            }
+            Fault::Start(server) => {
+                self.children.start_again(server)?;
+                tally.one(Count::Starts);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Both ends are told, as one of them may be killed meanwhile.
+    fn both(&self, command: &str, one: usize, other: usize) {
+        self.tell(one, &[command, &Children::id(other)]);
+        self.tell(other, &[command, &Children::id(one)]);
+    }
+
+    /// Tells a server something. If it does not run, it forgets what it is told anyway.
+    fn tell(&self, place: usize, words: &[&str]) {
+        if self.children.is_running(place) {
+            let _ = self.children.client(place).and_then(|mut client| client.request(words));
+        }
+    }
+
+    /// Any server answers reads, whomever it can reach. Gives what was wrong with the answer.
+    fn ask_a_read(&self, place: usize, key: &str) -> Option<String> {
+        if !self.children.is_running(place) {
+            return None;
+        }
+        let began = Instant::now();
+        let read = self.children.client(place).and_then(|mut client| client.read(key));
+        let (name, waited) = (self.children.name(place), began.elapsed());
+        match read {
+            // It has ended by itself, which is noticed elsewhere.
+            Err(Error::Unreachable { .. }) => None,
+            Err(error) => Some(format!("{name}, cut off, does not answer a read: {error}")),
+            Ok(_) if waited > ANSWER_MAX => {
+                Some(format!("{name}, cut off, took {} ms to answer a read", waited.as_millis()))
+            }
+            Ok(_) => None,
+        }
+    }
+
+    /// Asks all servers how many updates they have held back.
+    fn look(&mut self, tally: &Tally) {
+        for place in self.children.running() {
+            let Ok(info) = self.children.info(place) else { continue };
+            let held = info.lines().find_map(|line| line.strip_prefix("delayed_total:"));
+            let held = held.and_then(|held| held.trim().parse().ok()).unwrap_or(0);
+            tally.add(Count::Held, u64::saturating_sub(held, self.held[place]));
+            self.held[place] = held;
+        }
+    }
+
+    /// Heals everything, and waits until all servers agree.
+    ///
+    /// # Errors
+    /// They do not.
+    pub(super) fn settle(&mut self, tally: &Tally) -> Result<(), String> {
+        let count = self.children.count();
+        for place in 0..count {
+            if !self.children.is_running(place) {
+                self.children.start_again(place)?;
+                tally.one(Count::Starts);
+            }
+        }
+        for one in 0..count {
+            (0..one).for_each(|other| self.both("HEAL", one, other));
+        }
+        let lost = ending::agree(&self.children, &self.killed);
+        self.look(tally);
+        tally.set(Count::Lost, lost?);
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! What goes wrong in a round, and when: drawn beforehand, so that a seed tells all of it.
+//!
+//! Every fault has an end within the round: a cut is healed, a delay is undone, a server that was
+//! killed starts again. Faults of one kind at one place do not overlap; all others do, and that is
+//! where the trouble is.
+
+use std::collections::HashMap;
+
+use super::random::Random;
+
+/// Between two faults, on average half of it.
+const PAUSE_MS_MAX: u64 = 200;
+/// How long a fault lasts.
+const LASTS_MS: (u64, u64) = (200, 2500);
+/// How late delayed updates are.
+const DELAY_MS: (u64, u64) = (20, 1500);
+/// How long a killed server stays away.
+const AWAY_MS: (u64, u64) = (50, 1500);
+/// After it has started again, a server is left alive for so long.
+const REST_MS: u64 = 1500;
+
+/// Something that is done to the cluster. Servers and keys are named by their places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The link between two servers is cut.
+    Cut(usize, usize),
+    /// And healed; delays between the two end with that.
+    Heal(usize, usize),
+    /// Updates of a key, or all, are late from one server to another; 0 ms: no longer.
+    Delay { from: usize, to: usize, key: Option<usize>, delay_ms: u64 },
+    /// A server is killed.
+    Kill(usize),
+    /// And started again, empty.
+    Start(usize),
+}
+
+/// A fault and its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Since the round's beginning.
+    pub(super) at_ms: u64,
+    pub(super) fault: Fault,
+}
+
+/// Where a fault is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Link(usize, usize),
+    Delay(usize, usize, Option<usize>),
+    Server(usize),
+}
+
+/// Draws the faults of a round of `length_ms`, in the order of their times. There are at least two
+/// servers.
+pub(super) fn draw(random: &mut Random, servers: usize, keys: usize, length_ms: u64) -> Vec<Step> {
+    let mut plan =
+        Plan { random, servers, keys, length_ms, busy: HashMap::new(), steps: Vec::new() };
+    let mut at_ms = plan.random.between(1, PAUSE_MS_MAX);
+    while at_ms < length_ms {
+        plan.fault(at_ms);
+        at_ms += plan.random.between(1, PAUSE_MS_MAX);
+    }
+    plan.steps.sort_by_key(|step| step.at_ms);
+    plan.steps
+}
+
+struct Plan<'a> {
+    random: &'a mut Random,
+    servers: usize,
+    keys: usize,
+    length_ms: u64,
+    /// Until when there is a fault at a place.
+    busy: HashMap<Place, u64>,
+    steps: Vec<Step>,
+}
+
+impl Plan<'_> {
+    fn fault(&mut self, at_ms: u64) {
+        let one = self.random.place(self.servers);
+        let other = (one + 1 + self.random.place(self.servers - 1)) % self.servers;
+        match self.random.below(100) {
+            0..50 => {
+                let key = Some(self.random.place(self.keys));
+                self.delay(at_ms, one, other, key);
+            }
+            50..70 => self.delay(at_ms, one, other, None),
+            70..86 => self.cut(at_ms, one, other),
+            86..92 => {
+                // Cut off from all others.
+                (0..self.servers).filter(|&other| other != one).for_each(|other| {
+                    self.cut(at_ms, one, other);
+                });
+            }
+            _ => self.kill(at_ms, one),
+        }
+    }
+
+    fn delay(&mut self, at_ms: u64, from: usize, to: usize, key: Option<usize>) {
+        let delay_ms = self.random.between(DELAY_MS.0, DELAY_MS.1);
+        let fault = |delay_ms| Fault::Delay { from, to, key, delay_ms };
+        self.span(Place::Delay(from, to, key), at_ms, [fault(delay_ms), fault(0)]);
+    }
+
+    fn cut(&mut self, at_ms: u64, one: usize, other: usize) {
+        let (one, other) = (one.min(other), one.max(other));
+        let ends = [Fault::Cut(one, other), Fault::Heal(one, other)];
+        self.span(Place::Link(one, other), at_ms, ends);
+    }
+
+    /// Kills a server, unless so many are away that another one would have to do without a
+    /// majority: not that it needs one, but little happens where nobody answers.
+    fn kill(&mut self, at_ms: u64, server: usize) {
+        let busy = |place: &Place, until: u64| matches!(place, Place::Server(_)) && until > at_ms;
+        let away = self.busy.iter().filter(|&(place, &until)| busy(place, until)).count();
+        if away >= (self.servers - 1).div_ceil(2) || self.is_busy(Place::Server(server), at_ms) {
+            return;
+        }
+        let until_ms = at_ms + self.random.between(AWAY_MS.0, AWAY_MS.1);
+        self.busy.insert(Place::Server(server), until_ms + REST_MS);
+        self.step(at_ms, Fault::Kill(server));
+        self.step(until_ms, Fault::Start(server));
+    }
+
+    fn span(&mut self, place: Place, at_ms: u64, [begin, end]: [Fault; 2]) {
+        if self.is_busy(place, at_ms) {
+            return;
+        }
+        let until_ms = at_ms + self.random.between(LASTS_MS.0, LASTS_MS.1);
+        self.busy.insert(place, until_ms);
+        self.step(at_ms, begin);
+        self.step(until_ms, end);
+    }
+
+    fn is_busy(&self, place: Place, at_ms: u64) -> bool {
+        self.busy.get(&place).is_some_and(|&until| until > at_ms)
+    }
+
+    fn step(&mut self, at_ms: u64, fault: Fault) {
+        self.steps.push(Step { at_ms: at_ms.min(self.length_ms), fault });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(seed: u64) -> Vec<Step> {
+        draw(&mut Random::new(seed), 3, 8, 60_000)
+    }
+
+    #[test]
+    fn a_seed_draws_the_same_faults() {
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
+    }
+
+    #[test]
+    fn every_fault_ends_within_the_round() {
+        let steps = plan(1);
+        assert!(steps.is_sorted_by_key(|step| step.at_ms));
+        assert!(steps.iter().all(|step| step.at_ms <= 60_000));
+        let count =
+            |fits: fn(&Fault) -> bool| steps.iter().filter(|step| fits(&step.fault)).count();
+        let kills = count(|fault| matches!(fault, Fault::Kill(_)));
+        let cuts = count(|fault| matches!(fault, Fault::Cut(..)));
+        let delays = count(|fault| matches!(fault, Fault::Delay { delay_ms: 1.., .. }));
+        assert!(
+            kills > 5 && cuts > 20 && delays > 50,
+            "{kills} kills, {cuts} cuts, {delays} delays"
+        );
+        assert_eq!(kills, count(|fault| matches!(fault, Fault::Start(_))));
+        assert_eq!(cuts, count(|fault| matches!(fault, Fault::Heal(..))));
+        assert_eq!(delays, count(|fault| matches!(fault, Fault::Delay { delay_ms: 0, .. })));
+    }
+
+    #[test]
+    fn of_three_servers_two_always_run() {
+        let mut away = 0;
+        for step in plan(2) {
+            match step.fault {
+                Fault::Kill(_) => away += 1,
+                Fault::Start(_) => away -= 1,
+                _ => {}
+            }
+            assert!((0..=1).contains(&away), "{away} are away");
+        }
+    }
+}

@@ -5,6 +5,7 @@
 mod shared;
 mod simulation;
 
+use causal_kv::core::Order;
 use simulation::narrow::squeeze;
 use simulation::oracle::{Promise, Violation};
 use simulation::{Flaw, Tally, play};
@@ -69,13 +70,26 @@ fn assert_caught(flaw: Flaw, promises: &[Promise]) {
 /// To show updates as they arrive is noticed.
 #[test]
 fn showing_on_arrival_is_caught() {
-    assert_caught(Flaw::ShowsOnArrival, &[Promise::Causality]);
+    assert_caught(Flaw::Follows(Order::Arrival), &[Promise::Causality]);
 }
 
 /// To ask the store whether a dependency is there is noticed: the trap.
 #[test]
 fn asking_the_store_is_caught() {
-    assert_caught(Flaw::AsksTheStore, &[Promise::Causality]);
+    assert_caught(Flaw::Follows(Order::StoredVersion), &[Promise::Causality]);
+}
+
+/// To wait for one dependency only is noticed.
+#[test]
+fn waiting_for_the_last_dependency_alone_is_caught() {
+    assert_caught(Flaw::Follows(Order::LastDependency), &[Promise::Causality]);
+}
+
+/// That the last write to arrive stays is noticed, at once and in the end.
+#[test]
+fn the_last_arrival_winning_is_caught() {
+    assert_caught(Flaw::Follows(Order::NoLww), &[Promise::LastWriter]);
+    assert_caught(Flaw::Follows(Order::NoLww), &[Promise::Convergence]);
 }
 
 /// A context with one version for each server, not for each life, is noticed.

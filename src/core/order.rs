@@ -147,10 +147,8 @@ impl Rules {
             Order::LastDependency => predecessor.or_else(|| dependencies().max().filter(missing)),
             Order::StoredVersion => predecessor.or_else(|| {
                 let mut pairs = dependencies().zip(&update.dependency_keys);
-                let older = |&(version, key): &(Version, &String)| {
-                    self.stored.get(key).is_none_or(|&stored| stored < version)
-                };
-                pairs.find(older).map(|(version, _)| version)
+                let newer = |key, version| self.stored.get(key).is_some_and(|&s| s >= version);
+                pairs.find(|(v, key)| missing(v) && !newer(*key, *v)).map(|(version, _)| version)
             }),
             Order::Arrival => None,
             Order::Original => self.last_shown.filter(|last| *last > update.version),

@@ -18,17 +18,19 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a life with what is left of the log; an empty one is a start without data.
     pub(crate) fn start(id: u32, log: Vec<Update>, limits: Limits) -> Self {
+        Self::following(Order::Causal, id, log, limits)
+    }
+
+    /// The same for a server that follows another delivery rule.
+    pub(crate) fn following(order: Order, id: u32, log: Vec<Update>, limits: Limits) -> Self {
         let mut applied = Applied::default();
-        let mut store = Store::default();
+        let mut store = Store::new(order);
         for update in &log {
             assert!(applied.advance(update.version, update.predecessor), "a log is in order");
             store.apply_update(update);
         }
-        Self {
-            replica: Replica::new(id, ClockKind::Physical, Order::Causal, applied, limits),
-            store,
-            log,
-        }
+        let replica = Replica::new(id, ClockKind::Physical, order, applied, limits);
+        Self { replica, store, log }
     }
 
     /// Takes an update from a peer and does what the replica says.
@@ -53,14 +55,10 @@ impl Server {
     ) -> Result<Update, Loading> {
         let stamp = self.replica.write(&mut dependencies, now_us)?;
         let (version, predecessor) = (stamp.version, stamp.predecessor);
-        let update = Update {
-            version,
-            predecessor,
-            dependencies,
-            dependency_keys: Vec::new(),
-            told: false,
-            changes,
-        };
+        let dependency_keys = self.replica.keys_of(&dependencies);
+        let update =
+            Update { version, predecessor, dependencies, dependency_keys, told: false, changes };
+        self.replica.wrote(&update, now_us);
         self.store.apply_update(&update);
         self.log.push(update.clone());
         Ok(update)

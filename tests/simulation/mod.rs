@@ -9,16 +9,15 @@ pub(crate) mod random;
 pub(crate) mod session;
 pub(crate) mod world;
 
+use causal_kv::core::Order;
 use oracle::Violation;
 use world::World;
 
 /// A mistake that is made on purpose, around the core, to see that the simulation notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// A held update is shown at once.
-    ShowsOnArrival,
-    /// A held update is shown when the stored versions of the keys seem new enough.
-    AsksTheStore,
+    /// The servers follow another delivery rule.
+    Follows(Order),
     /// A context keeps one version for each server, not for each chain.
     OneVersionAServer,
     /// What was received is never sent again, applied or not.
@@ -28,10 +27,9 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    /// Whether updates are shown that the core holds back; then what the core says of itself is not
-    /// what the store shows, and is not checked.
-    pub(crate) fn opens_the_gate(self) -> bool {
-        matches!(self, Self::ShowsOnArrival | Self::AsksTheStore)
+    /// The rule that the servers follow.
+    pub(crate) fn order(flaw: Option<Self>) -> Order {
+        if let Some(Self::Follows(order)) = flaw { order } else { Order::Causal }
     }
 }
 

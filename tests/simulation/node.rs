@@ -1,8 +1,7 @@
 //! A server of the simulation, and what must hold of it after every step.
 
-use causal_kv::core::{Effect, Held, Limits, Update, Version};
+use causal_kv::core::{Effect, Held, Limits, Order, Update, Version};
 
-use super::Flaw;
 use super::oracle::{Oracle, Promise, Violation, Writes, check, numbers, only};
 use crate::shared::Server;
 
@@ -21,13 +20,14 @@ pub(crate) struct Node {
     /// When it may write again after a start.
     pub(crate) opens_at: u64,
     limits: Limits,
+    order: Order,
 }
 
 impl Node {
-    pub(crate) fn new(id: u32, skew_us: u64, limits: Limits) -> Self {
-        let mut server = Server::start(id, Vec::new(), limits);
+    pub(crate) fn new(order: Order, id: u32, skew_us: u64, limits: Limits) -> Self {
+        let mut server = Server::following(order, id, Vec::new(), limits);
         server.replica.open();
-        Self { server, shown: 0, fresh: 0, received: 0, skew_us, opens_at: 0, limits }
+        Self { server, shown: 0, fresh: 0, received: 0, skew_us, opens_at: 0, limits, order }
     }
 
     /// Begins a new life with the first `kept` updates of the log. Gives what was lost.
@@ -41,7 +41,7 @@ impl Node {
         }
         self.fresh = self.shown;
         self.received &= if kept == 0 { 0 } else { Writes::MAX };
-        self.server = Server::start(self.server.replica.id(), log, self.limits);
+        self.server = Server::following(self.order, self.server.replica.id(), log, self.limits);
         Ok(had & !self.shown)
     }
 
@@ -57,7 +57,6 @@ impl Node {
         number: usize,
         now_us: u64,
         oracle: &Oracle,
-        flaw: Option<Flaw>,
     ) -> Result<bool, Violation> {
         let update = &oracle.writes[number].update;
         let taken = self.server.receive(update, now_us + self.skew_us);
@@ -69,64 +68,24 @@ impl Node {
         let mut asks_again = false;
         for effect in effects {
             match effect {
-                Effect::Apply { update, .. } => self.note_applied(&update, oracle, flaw)?,
+                Effect::Apply { update, .. } => self.note_applied(&update, oracle)?,
                 Effect::AskAgain => asks_again = true,
                 Effect::Hold { .. } | Effect::Show { .. } => {}
             }
         }
-        while let Some(early) = self.shown_too_early(oracle, flaw)? {
-            self.server.store.apply_update(&oracle.writes[early].update);
-            self.show(early);
-        }
         Ok(asks_again)
     }
 
-    fn note_applied(
-        &mut self,
-        update: &Update,
-        oracle: &Oracle,
-        flaw: Option<Flaw>,
-    ) -> Result<(), Violation> {
+    fn note_applied(&mut self, update: &Update, oracle: &Oracle) -> Result<(), Violation> {
         let number = oracle.number(update.version)?;
-        let twice = self.shown & only(number) != 0 && !flaw.is_some_and(Flaw::opens_the_gate);
+        let twice = self.shown & only(number) != 0;
         check(!twice, Promise::Uniqueness, || format!("{} is applied twice", update.version))?;
         self.show(number);
         Ok(())
     }
 
-    /// What a wrong gate would show of what the core holds back.
-    fn shown_too_early(
-        &self,
-        oracle: &Oracle,
-        flaw: Option<Flaw>,
-    ) -> Result<Option<usize>, Violation> {
-        for held in self.server.replica.pending().iter() {
-            let number = oracle.number(held.update.version)?;
-            let opens = match flaw {
-                Some(Flaw::ShowsOnArrival) => true,
-                Some(Flaw::AsksTheStore) => self.store_seems_new_enough(&held.update, oracle)?,
-                _ => false,
-            };
-            if opens && self.shown & only(number) == 0 {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The tempting gate: does each key that an update depends on show something as new?
-    fn store_seems_new_enough(&self, update: &Update, oracle: &Oracle) -> Result<bool, Violation> {
-        let mut all = true;
-        for &wanted in update.predecessor().iter().chain(&update.dependencies) {
-            let changes = &oracle.writes[oracle.number(wanted)?].update.changes;
-            let shown = |key: &str| self.server.store.read(key).version();
-            all &= changes.iter().all(|change| shown(&change.key) >= Some(wanted));
-        }
-        Ok(all)
-    }
-
     /// All that must hold of it now.
-    pub(crate) fn check(&mut self, oracle: &Oracle, flaw: Option<Flaw>) -> Result<(), Violation> {
+    pub(crate) fn check(&mut self, oracle: &Oracle) -> Result<(), Violation> {
         for number in numbers(std::mem::take(&mut self.fresh)) {
             let missing = oracle.writes[number].past & !self.shown;
             check(missing == 0, Promise::Causality, || {
@@ -134,7 +93,8 @@ impl Node {
                 format!("server {id} shows {version} without {}", oracle.tell(missing))
             })?;
         }
-        if flaw.is_some_and(Flaw::opens_the_gate) {
+        if self.order == Order::Arrival {
+            // What was applied early is not covered before the gap is closed.
             return Ok(());
         }
         (0..oracle.writes.len()).try_for_each(|number| self.check_coverage(number, oracle))?;

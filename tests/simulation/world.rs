@@ -67,7 +67,8 @@ impl World {
         let mut nodes = Vec::new();
         for id in 1..=3 + random.below(3) {
             let skew_us = random.below(skew_us_max + 1) as u64;
-            nodes.push(Node::new(u32::try_from(id).expect("a few"), skew_us, limits));
+            let id = u32::try_from(id).expect("a few");
+            nodes.push(Node::new(Flaw::order(flaw), id, skew_us, limits));
         }
         let sessions = (0..2 + random.below(4)).map(|n| Session::new(n % nodes.len())).collect();
         let rates = Rates {
@@ -161,11 +162,11 @@ impl World {
     pub(crate) fn deliver(&mut self, to: usize, number: usize) -> Result<(), Violation> {
         let node = &mut self.nodes[to];
         let (shown, held) = (node.shown, node.server.replica.delayed_total());
-        let asks_again = node.receive(number, self.now_us, &self.oracle, self.flaw)?;
+        let asks_again = node.receive(number, self.now_us, &self.oracle)?;
         let mine = self.oracle.version(number).server == node.server.replica.id();
         self.tally.returned += u64::from(mine && shown & only(number) == 0);
         self.tally.held += node.server.replica.delayed_total() - held;
-        node.check(&self.oracle, self.flaw)?;
+        node.check(&self.oracle)?;
         if asks_again {
             self.tally.asked_again += 1;
             self.fetch(to)?;
@@ -202,14 +203,16 @@ impl World {
     fn restart(&mut self) -> Result<(), Violation> {
         let place = self.node();
         let length = self.nodes[place].server.log.len();
-        let kept = if self.random.chance(50) { 0 } else { self.random.below(length + 1) };
+        // A log without gaps is what a start with a log relies on.
+        let gaps = Flaw::order(self.flaw).may_leave_gaps();
+        let kept = if gaps || self.random.chance(50) { 0 } else { self.random.below(length + 1) };
         if kept == 0 {
             self.tally.restarts_empty += 1;
         } else {
             self.tally.restarts_with_log += 1;
         }
         self.dropped |= self.nodes[place].restart(kept, &self.oracle)?;
-        self.nodes[place].check(&self.oracle, self.flaw)?;
+        self.nodes[place].check(&self.oracle)?;
         if self.flaw == Some(Flaw::AsksNoClock) {
             return Ok(());
         }
@@ -327,7 +330,7 @@ impl World {
 
     /// A new write: nobody else may take it for applied, and it goes out to all.
     fn publish(&mut self, from: usize, number: usize) -> Result<(), Violation> {
-        self.nodes[from].check(&self.oracle, self.flaw)?;
+        self.nodes[from].check(&self.oracle)?;
         for to in (0..self.nodes.len()).filter(|&to| to != from) {
             self.nodes[to].check_coverage(number, &self.oracle)?;
             if self.connected(from, to) {

@@ -39,7 +39,7 @@ const NAMES: [(Count, &str); 16] = [
     (Count::Cuts, "links cut"),
     (Count::LinkDelays, "delays of all updates from one server to another"),
     (Count::KeyDelays, "delays of one key's updates, so that others overtook them"),
-    (Count::Held, "updates that were held back"),
+    (Count::Held, "updates that were held back, by servers that caught up, too"),
     (Count::Lost, "held for ever: they follow what died with the only server that had it"),
 ];
 

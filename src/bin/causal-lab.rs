@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::check::Request;
 use causal_kv::lab::checker::Model;
+use causal_kv::lab::play::command as play;
 use causal_kv::lab::{self, PORTS, torture};
 use causal_kv::text::printable;
 
@@ -25,7 +26,10 @@ Usage: causal-lab SUBCOMMAND
              [--plume F]; M is cc, ccv (causal convergence, the default) or cm; --plume also writes
              the history as the checkers Plume and AWDIT read it. Exit status 0: it holds,
              1: it does not, 2: the files are not well formed. Name the files of all who wrote
-
+  play       plays a script, prints what happened, and judges: play FILE --simulate [--order O]
+             [--seed N] [--trace F]; O is a delivery rule (see causal-server --help), if not the
+             script's; N decides what the script leaves to chance; F gets the events, for diagrams.
+             Exit status 0: the play holds, 1: it does not, 2: the script is not well formed
   torture    random load, kills, cuts and delays on real servers, then the checker: torture
              [--seconds S] [--servers N] [--clients C] [--seed X] [--order O] [--keep DIR];
              30 s, 3 servers, 6 clients if nothing is said; DIR keeps the histories and what the
@@ -33,7 +37,7 @@ Usage: causal-lab SUBCOMMAND
 
   --help, --version";
 
-const SUBCOMMANDS: &str = "demo, servers, clients, check or torture";
+const SUBCOMMANDS: &str = "demo, servers, clients, check, play or torture";
 
 enum Subcommand {
     Demo,
@@ -41,6 +45,7 @@ enum Subcommand {
     Clients([u16; 3]),
     Check(Request),
     Torture(torture::Request),
+    Play(play::Command),
 }
 
 fn main() -> ExitCode {
@@ -63,6 +68,7 @@ fn main() -> ExitCode {
         Subcommand::Clients(ports) => lab::clients::run(ports),
         Subcommand::Check(request) => return judged(lab::check::run(&request)),
         Subcommand::Torture(request) => return judged(torture::run(&request)),
+        Subcommand::Play(command) => return judged(play::run(&command)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,7 +85,7 @@ fn judged(holds: Result<bool, String>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
-            eprintln!("causal-lab: {why}");
+            eprintln!("causal-lab: {}", printable(&why));
             ExitCode::from(2)
         }
     }
@@ -91,6 +97,9 @@ fn subcommand(mut line: Arguments) -> Result<Subcommand, Wrong> {
     };
     if name == "torture" {
         return torture::request(&mut line).map(Subcommand::Torture);
+    }
+    if name == "play" {
+        return play::request(&mut line).map(Subcommand::Play);
     }
     let mut ports = PORTS;
     let mut request = Request { files: Vec::new(), model: Model::Ccv, plume: None };

@@ -6,7 +6,8 @@
 //! - [`torture`]: random load and random faults on real servers, then the checker.
 //! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
 //!   [`plume`] asks others for a second opinion.
-//! - [`script`] and [`play`]: what is to happen, written down, and what then happened.
+//! - [`script`] and [`play`]: what is to happen, written down, and what then happened, in a
+//!   [`simulator`].
 //!
 //! # The scenario
 //!
@@ -32,6 +33,7 @@ pub mod plume;
 mod scenario;
 pub mod script;
 pub mod servers;
+pub mod simulator;
 mod stage;
 pub mod torture;
 mod verdict;

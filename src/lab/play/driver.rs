@@ -83,12 +83,11 @@ impl Play<'_> {
         let number = step.line.to_string();
         match done {
             Ok(shown) => {
-                let gap = if shown.is_empty() { "" } else { "   " };
-                self.tell(self.stage.now_us(), &number, &format!("{}{gap}{shown}", step.text));
+                self.tell(self.stage.now_us(), &number, &format!("{:<30} {shown}", step.text));
                 Ok(None)
             }
             Err(Trouble::Unmet(instead)) => {
-                let text = format!("{}   NOT MET: {instead}", step.text);
+                let text = format!("{:<30} NOT MET: {instead}", step.text);
                 self.tell(self.stage.now_us(), &number, &text);
                 Ok(Some(Unmet { line: step.line, statement: step.text.clone(), instead }))
             }
@@ -137,6 +136,7 @@ impl Play<'_> {
     fn tell(&mut self, time_us: u64, number: &str, text: &str) {
         let (seconds, ms) = (time_us / 1_000_000, time_us / 1_000 % 1_000);
         // Who does not read it still gets the verdict.
-        let _ = writeln!(self.out, "{seconds:>3}.{ms:03} {number:>4}  {text}");
+        let line = format!("{seconds:>3}.{ms:03} {number:>4}  {text}");
+        let _ = writeln!(self.out, "{}", line.trim_end());
     }
 }

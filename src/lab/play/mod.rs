@@ -19,6 +19,7 @@
 //! has just started and refuses writes, or lacks what the session has seen, or is not there: as
 //! people do. What *cannot* be done is tried once.
 
+pub mod command;
 mod driver;
 mod outcome;
 mod record;

@@ -14,10 +14,12 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// An empty history of the script's clients.
+    /// An empty history of the script's clients. It calls the script by its file's name alone, as
+    /// the checker names it in every line.
     pub(super) fn new(script: &Script) -> Self {
         let mut history = History::default();
-        history.files.push(script.name.clone());
+        let name = script.name.rsplit('/').next().unwrap_or_default();
+        history.files.push(name.to_owned());
         let sessions = vec![(0, 0); script.clients.len()];
         Self { history, names: script.clients.clone(), sessions }
     }

@@ -1,5 +1,7 @@
 //! What each statement does, waits for and expects.
 
+use std::collections::BTreeSet;
+
 use crate::core::Version;
 use crate::lab::history::Kind;
 use crate::lab::script::{Act, Action, Content, Direction, Expectation};
@@ -265,15 +267,26 @@ impl Play<'_> {
         if agreed.is_some() {
             return Ok(String::new());
         }
+        Err(unmet(self.differences()?))
+    }
+
+    /// The keys about which running servers differ, and what each of them shows.
+    fn differences(&mut self) -> Result<String, String> {
         let looks = self.look_at_all()?;
-        let told = |(server, look): &(usize, Look)| {
-            let shown = look.shown.iter();
-            let shown = shown.map(|(key, (value, version))| format!("{key} = {value} {version}"));
-            let shown = shown.collect::<Vec<_>>().join(", ");
-            let shown = if shown.is_empty() { "nothing".to_owned() } else { shown };
-            format!("{} shows {shown}", self.script.servers[*server])
-        };
-        Err(unmet(looks.iter().map(told).collect::<Vec<_>>().join("; ")))
+        let keys: BTreeSet<&String> =
+            looks.iter().flat_map(|(_, look)| look.shown.keys()).collect();
+        let mut told = Vec::new();
+        for key in keys {
+            let shown: Vec<_> = looks.iter().map(|(_, look)| look.shown.get(key)).collect();
+            if shown.windows(2).all(|two| two[0] == two[1]) {
+                continue;
+            }
+            for ((server, _), shown) in looks.iter().zip(shown) {
+                let (name, shown) = (&self.script.servers[*server], told_content(shown));
+                told.push(format!("{name} shows {key} = {shown}"));
+            }
+        }
+        Ok(told.join(", "))
     }
 }
 

@@ -1,0 +1,88 @@
+//! `causal-lab play`: what is asked for, and doing it.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use crate::arguments::{Arguments, Wrong};
+use crate::core::Order;
+use crate::lab::script::Script;
+use crate::lab::simulator::Simulator;
+
+use super::driver::play;
+
+/// A play that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Command {
+    /// The script.
+    pub file: String,
+    /// Whether the simulator plays it.
+    pub simulate: bool,
+    /// The delivery rule, if not the script's.
+    pub order: Option<Order>,
+    /// What the simulator leaves to chance comes from this.
+    pub seed: u64,
+    /// Where to write the trace.
+    pub trace: Option<String>,
+}
+
+/// Reads the words behind `play`.
+///
+/// # Errors
+/// What is wrong with them, and how to mend it.
+pub fn request(line: &mut Arguments) -> Result<Command, Wrong> {
+    let mut command = Command::default();
+    let mut seeded = false;
+    while let Some(flag) = line.next_flag()? {
+        match flag.as_str() {
+            "--simulate" => command.simulate = true,
+            "--order" => command.order = Some(line.parsed("--order")?),
+            "--seed" => (command.seed, seeded) = (line.parsed("--seed")?, true),
+            "--trace" => command.trace = Some(line.value("--trace")?),
+            file if !file.starts_with('-') && command.file.is_empty() => command.file = flag,
+            _ => return Err(format!("'{flag}' is not an option of play; see --help")),
+        }
+    }
+    if command.file.is_empty() {
+        return Err("name the script to play; see --help".to_owned());
+    }
+    if seeded && !command.simulate {
+        return Err("--seed is for the simulator; add --simulate".to_owned());
+    }
+    if !command.simulate {
+        return Err("only the simulator plays scripts; add --simulate".to_owned());
+    }
+    Ok(command)
+}
+
+/// Plays it and prints transcript and verdict; gives whether the play holds. Blocks as long as its
+/// stage does; the simulator needs no time to speak of.
+///
+/// # Errors
+/// The script cannot be read or is not well formed, the stage broke down, or a file cannot be
+/// written.
+pub fn run(command: &Command) -> Result<bool, String> {
+    let script = Script::read(&command.file)?;
+    let mut out = io::stdout().lock();
+    simulate(&script, command, &mut out)
+}
+
+/// Plays a script in the simulator, and writes transcript and verdict to `out`.
+///
+/// # Errors
+/// As for [`run`].
+pub fn simulate(script: &Script, command: &Command, out: &mut dyn Write) -> Result<bool, String> {
+    let order = command.order.unwrap_or(script.order);
+    let mut simulator = Simulator::new(script, order, command.seed);
+    // Who does not read it still gets the exit status.
+    let _ = writeln!(out, "{}\nSimulated under {order}, seed {}.\n", script.claim, command.seed);
+    let outcome = play(script, &mut simulator, out)?;
+    let _ = write!(out, "\n{outcome}");
+    if let Some(path) = &command.trace {
+        let mut lines = String::new();
+        for event in simulator.into_trace() {
+            writeln!(lines, "{event}").expect("a String takes everything");
+        }
+        std::fs::write(path, lines).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(outcome.holds())
+}

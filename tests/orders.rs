@@ -160,6 +160,10 @@ fn total_does_not_answer_a_write_in_a_partition() {
     assert!(matches!(alice.reply(), Reply::Error(text) if text.starts_with("NOTYET")));
     assert_eq!(alice.reply(), Reply::Null);
     assert!(began.elapsed() >= Duration::from_secs(5));
+    let options = causal_kv::client::Options::new(vec![nodes[0].address.to_string()]);
+    let mut bob = causal_kv::Client::connect(options).expect("it runs");
+    let unsure = bob.write("y", "perhaps");
+    assert!(matches!(unsure, Err(causal_kv::client::Error::NotYet(_))), "{unsure:?}");
     alice.ok(&["HEAL", "3"]);
     assert_eq!([joined.push().1, joined.push().1], [Some("lost".into()), Some("found".into())]);
     assert_eq!(alice.get("x").as_deref(), Some("found"));

@@ -24,7 +24,9 @@ pub enum Error {
     /// Servers were reached, but none has this version, which the session has seen. Most likely it
     /// was lost with the server that accepted it, or that server is cut off from the others.
     Missing(Version),
-    /// This server had not applied this version when the time was up.
+    /// This server did not show this version when the time was up. Under the delivery rule `total`
+    /// that is also the answer to a write, which then may be shown later or, if its server dies,
+    /// never.
     NotYet(Version),
     /// The server does not let this client in: no password, or a wrong one.
     Denied(String),
@@ -51,7 +53,11 @@ impl fmt::Display for Error {
                  for the server that has it, or start over with a fresh context"
             ),
             Self::NotYet(version) => {
-                write!(f, "{version} has not been applied here yet; try again, or wait longer")
+                write!(
+                    f,
+                    "{version} is not shown here yet; wait longer (and do not repeat a write: it \
+                     will be shown when all servers have been heard)"
+                )
             }
             Self::Denied(text) => {
                 write!(f, "the server does not let this client in: {text} Check the password")

@@ -143,6 +143,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Unknown`] if the connection ended first: the write is never repeated.
+    /// [`Error::NotYet`] if it was not shown in time, under the delivery rule `total`.
     pub fn write(&mut self, key: &str, value: &str) -> Result<Version, Error> {
         let reply = self.perform(&["WRITE", key, value], Some(PATIENCE))?;
         session::version_of(&reply).ok_or_else(|| unexpected(&reply))

@@ -238,7 +238,7 @@ impl Console {
         writeln!(self.out, "Client {id} requested write for {shown_key} with value '{shown}'")?;
         let written = self.client.write(key, value);
         self.print_earlier()?;
-        if let Err(Error::Unknown { .. }) = written {
+        if let Err(Error::Unknown { .. } | Error::NotYet(_)) = written {
             self.record(Operation::Unknown { key, value: Some(value) })?;
         }
         let version = written?;
@@ -264,7 +264,7 @@ impl Console {
         writeln!(self.out, "Client {} requested delete for {}", self.id, printable(key))?;
         let deleted = self.client.delete(key);
         self.print_earlier()?;
-        if let Err(Error::Unknown { .. }) = deleted {
+        if let Err(Error::Unknown { .. } | Error::NotYet(_)) = deleted {
             self.record(Operation::Unknown { key, value: None })?;
         }
         match deleted? {

@@ -108,13 +108,15 @@ fn no_rule_loses_an_update_that_was_overtaken() {
 #[test]
 fn arrival_shows_at_once_and_acknowledges_when_the_gap_is_closed() {
     let (mut one, mut two) = (server(1, Order::Arrival), server(2, Order::Arrival));
-    let (a, b) = (one.write("a", Vec::new(), 0), one.write("b", Vec::new(), 0));
-    two.receive(&b, 0);
-    assert_eq!((two.shows("b"), two.shows("a")), (Some("b of 1"), None));
-    assert!(two.replica.is_shown(b.version) && !two.replica.applied().covers(b.version));
+    let [a, b, c] = ["a", "b", "c"].map(|key| one.write(key, Vec::new(), 0));
+    two.receive(&c, 0);
+    assert_eq!((two.shows("c"), two.shows("a")), (Some("c of 1"), None));
+    assert!(two.replica.is_shown(c.version) && !two.replica.applied().covers(c.version));
     two.receive(&a, 0);
-    assert!(two.replica.applied().covers(b.version), "the gap is closed");
-    assert_eq!(two.shown, [b.version, a.version]);
+    assert!(!two.replica.applied().covers(c.version), "b is still missing");
+    two.receive(&b, 0);
+    assert!(two.replica.applied().covers(c.version), "the gap is closed");
+    assert_eq!(two.shown, [c.version, a.version, b.version]);
 }
 
 #[test]

@@ -208,6 +208,7 @@ fn total_shows_in_the_order_of_versions_what_nothing_can_precede() {
     one.receive(&c, 40);
     assert!(one.stable(&[2], 40).is_empty());
     one.replica.promise(2, 2);
+    one.replica.promise(2, 1); // is not taken back
     assert!(one.stable(&[2, 3], 50).is_empty(), "3 is known and has promised nothing");
     one.replica.promise(3, 2);
     one.stable(&[2, 3], 60);

@@ -210,3 +210,21 @@ fn total_answers_a_joined_client_in_order() {
         assert_eq!(other.reply(), Reply::Line("OK".to_owned()));
     }
 }
+
+/// A joiner writes only once every server knows of it: one that does not might already have shown
+/// what the joiner's write would have to precede.
+#[test]
+fn total_keeps_a_joiner_from_writing_until_all_know_it() {
+    let one = Node::start(1, &[], |options| options.order = Order::Total);
+    let two = Node::start(2, &[one.address], |options| options.order = Order::Total);
+    settled(&[one.address, two.address]);
+    two.client().ok(&["CUT", "3"]);
+    let three = Node::start(3, &[one.address], |options| options.order = Order::Total);
+    until("a link", || three.client().info()["linked_servers"] == "1");
+    thread::sleep(Duration::from_millis(3_500));
+    let mut client = three.client();
+    assert!(client.error(&["SET", "x", "1"]).starts_with("LOADING"), "2 has not heard of it");
+    two.client().ok(&["HEAL", "3"]);
+    settled(&[one.address, two.address, three.address]);
+    client.ok(&["SET", "x", "1"]);
+}

@@ -10,7 +10,7 @@ use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::check::Request;
 use causal_kv::lab::checker::Model;
 use causal_kv::lab::play::command as play;
-use causal_kv::lab::{self, PORTS, torture};
+use causal_kv::lab::{self, PORTS, diagram, torture};
 use causal_kv::text::printable;
 
 const HELP: &str = "\
@@ -30,6 +30,10 @@ Usage: causal-lab SUBCOMMAND
              [--seed N] [--trace F]; O is a delivery rule (see causal-server --help), if not the
              script's; N decides what the script leaves to chance; F gets the events, for diagrams.
              Exit status 0: the play holds, 1: it does not, 2: the script is not well formed
+  diagram    a space-time diagram of what causal-server --trace has recorded: diagram TRACE...
+             -o out.svg, or out.html to step through; --first N draws the first N events;
+             --shiviz F also writes a log for ShiViz. Exit status 2: it cannot be drawn.
+             Name the traces of all servers
   torture    random load, kills, cuts and delays on real servers, then the checker: torture
              [--seconds S] [--servers N] [--clients C] [--seed X] [--order O] [--keep DIR];
              30 s, 3 servers, 6 clients if nothing is said; DIR keeps the histories and what the
@@ -37,7 +41,7 @@ Usage: causal-lab SUBCOMMAND
 
   --help, --version";
 
-const SUBCOMMANDS: &str = "demo, servers, clients, check, play or torture";
+const SUBCOMMANDS: &str = "demo, servers, clients, check, play, diagram or torture";
 
 enum Subcommand {
     Demo,
@@ -46,6 +50,7 @@ enum Subcommand {
     Check(Request),
     Torture(torture::Request),
     Play(play::Command),
+    Diagram(diagram::Request),
 }
 
 fn main() -> ExitCode {
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Subcommand::Check(request) => return judged(lab::check::run(&request)),
         Subcommand::Torture(request) => return judged(torture::run(&request)),
         Subcommand::Play(command) => return judged(play::run(&command)),
+        Subcommand::Diagram(request) => return judged(diagram::run(&request).map(|()| true)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -100,6 +106,9 @@ fn subcommand(mut line: Arguments) -> Result<Subcommand, Wrong> {
     }
     if name == "play" {
         return play::request(&mut line).map(Subcommand::Play);
+    }
+    if name == "diagram" {
+        return diagram::request(&mut line).map(Subcommand::Diagram);
     }
     let mut ports = PORTS;
     let mut request = Request { files: Vec::new(), model: Model::Ccv, plume: None };

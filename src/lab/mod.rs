@@ -8,6 +8,7 @@
 //!   [`plume`] asks others for a second opinion.
 //! - [`script`] and [`play`]: what is to happen, written down, and what then happened, in a
 //!   [`simulator`].
+//! - [`diagram`]: what servers traced, as a space-time diagram.
 //!
 //! # The scenario
 //!
@@ -26,6 +27,7 @@ pub mod checker;
 mod children;
 pub mod clients;
 pub mod demo;
+pub mod diagram;
 pub mod history;
 mod observer;
 pub mod play;

@@ -19,7 +19,7 @@ build: cargo
 	@$(CARGO) build --quiet --bins
 
 demo: build ## three servers, two clients, a late update: does causal order hold?
-	@$(CARGO) run --quiet --bin causal-lab -- demo
+	@$(CARGO) run --quiet --bin causal-lab -- demo -o target/demo.html
 
 run-servers: build ## West, Central and East in this terminal, until Ctrl-C
 	@$(CARGO) run --quiet --bin causal-lab -- servers

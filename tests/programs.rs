@@ -286,7 +286,9 @@ fn a_taken_port_stops_the_three_servers() {
 
 #[test]
 fn the_demo_shows_a_hold_and_ends_well() {
-    let output = run(LAB, &["demo"], "");
+    let page = std::env::temp_dir().join(format!("causal-kv-demo-{}.html", std::process::id()));
+    let out = page.display().to_string();
+    let output = run(LAB, &["demo", "-o", &out], "");
     let said = text(&output.stdout);
     assert!(output.status.success(), "{said}{}", text(&output.stderr));
     let held = said.find("East    | >>> Server 3 delaying update for z at (");
@@ -294,6 +296,12 @@ fn the_demo_shows_a_hold_and_ends_well() {
     assert!(held.expect("z was held back") < released);
     assert!(said.contains("Alice   | > write y found\n") && said.contains("Bob     | > read y\n"));
     assert!(said.contains("\n  yes: the recorded history holds: causal convergence, "), "{said}");
-    assert!(said.ends_with("So causal order held: East never showed z before y.\n"), "{said}");
+    let end = "So causal order held: East never showed z before y.\n";
+    assert!(said.ends_with(&format!("{end}\nThe diagram of this run: {out}\n")), "{said}");
+    let drawn = std::fs::read_to_string(&page).expect("it is drawn");
+    for label in ["West (1)", "Alice writes y = found", "Bob writes z = glad", "waits for y ("] {
+        assert!(drawn.contains(label), "{label}");
+    }
+    let _ = std::fs::remove_file(&page);
     assert!(!said.contains('\u{1b}'), "no colours in a pipe");
 }

@@ -7,10 +7,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
-use causal_kv::lab::check::Request;
-use causal_kv::lab::checker::Model;
 use causal_kv::lab::play::command as play;
-use causal_kv::lab::{self, PORTS, diagram, torture};
+use causal_kv::lab::{check, clients, demo, diagram, ports, servers, torture};
 use causal_kv::text::printable;
 
 const HELP: &str = "\
@@ -18,8 +16,9 @@ Shows what a causally consistent store does.
 
 Usage: causal-lab SUBCOMMAND
 
-  demo       starts three servers and two clients on free ports, makes an update late, and judges
-             whether causal order held; exit status 0 only if it did
+  demo       starts three servers and two clients on free ports, makes an update late, judges
+             whether causal order held, and draws what happened on a page: demo [-o F.html];
+             exit status 0 only if the order held
   servers    West, Central and East in one terminal, until Ctrl-C; --ports 60001,60002,60003
   clients    Alice and Bob play the demo's scenario against them; --ports as above
   check      a verdict on what causal-client --history has recorded: check FILE... [--model M]
@@ -43,15 +42,8 @@ Usage: causal-lab SUBCOMMAND
 
 const SUBCOMMANDS: &str = "demo, servers, clients, check, play, diagram or torture";
 
-enum Subcommand {
-    Demo,
-    Servers([u16; 3]),
-    Clients([u16; 3]),
-    Check(Request),
-    Torture(torture::Request),
-    Play(play::Command),
-    Diagram(diagram::Request),
-}
+/// What is to be done; gives whether it turned out well.
+type Task = Box<dyn FnOnce() -> Result<bool, String>>;
 
 fn main() -> ExitCode {
     let words = arguments::words();
@@ -60,34 +52,14 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stdout(), "{text}");
         return ExitCode::SUCCESS;
     }
-    let subcommand = match subcommand(Arguments::new(words.into_iter())) {
-        Ok(subcommand) => subcommand,
+    let task = match task(&mut Arguments::new(words.into_iter())) {
+        Ok(task) => task,
         Err(wrong) => {
             eprintln!("causal-lab: {}", printable(&wrong));
             return ExitCode::from(2);
         }
     };
-    let done = match subcommand {
-        Subcommand::Demo => lab::demo::run(),
-        Subcommand::Servers(ports) => lab::servers::run(ports),
-        Subcommand::Clients(ports) => lab::clients::run(ports),
-        Subcommand::Check(request) => return judged(lab::check::run(&request)),
-        Subcommand::Torture(request) => return judged(torture::run(&request)),
-        Subcommand::Play(command) => return judged(play::run(&command)),
-        Subcommand::Diagram(request) => return judged(diagram::run(&request).map(|()| true)),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("causal-lab: {why}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The exit status of what may hold or not, if that could be told.
-fn judged(holds: Result<bool, String>) -> ExitCode {
-    match holds {
+    match task() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
@@ -97,45 +69,47 @@ fn judged(holds: Result<bool, String>) -> ExitCode {
     }
 }
 
-fn subcommand(mut line: Arguments) -> Result<Subcommand, Wrong> {
+/// What could not be played to its end has failed; only what cannot be judged at all is bad input.
+fn played(done: Result<bool, String>) -> Result<bool, String> {
+    done.or_else(|why| {
+        eprintln!("causal-lab: {}", printable(&why));
+        Ok(false)
+    })
+}
+
+fn task(line: &mut Arguments) -> Result<Task, Wrong> {
     let Some(name) = line.next_flag()? else {
         return Err(format!("a subcommand is missing: {SUBCOMMANDS}; see --help"));
     };
-    if name == "torture" {
-        return torture::request(&mut line).map(Subcommand::Torture);
-    }
-    if name == "play" {
-        return play::request(&mut line).map(Subcommand::Play);
-    }
-    if name == "diagram" {
-        return diagram::request(&mut line).map(Subcommand::Diagram);
-    }
-    let mut ports = PORTS;
-    let mut request = Request { files: Vec::new(), model: Model::Ccv, plume: None };
-    while let Some(flag) = line.next_flag()? {
-        match (name.as_str(), flag.as_str()) {
-            ("servers" | "clients", "--ports") => ports = three(&line.value("--ports")?)?,
-            ("check", "--model") => request.model = line.parsed("--model")?,
-            ("check", "--plume") => request.plume = Some(line.value("--plume")?),
-            ("check", file) if !file.starts_with("--") => request.files.push(flag),
-            _ => return Err(format!("'{flag}' is not an option of {name}; see --help")),
+    Ok(match name.as_str() {
+        "demo" => {
+            let out = demo::request(line)?;
+            Box::new(move || played(demo::run(&out)))
         }
-    }
-    match name.as_str() {
-        "demo" => Ok(Subcommand::Demo),
-        "servers" => Ok(Subcommand::Servers(ports)),
-        "clients" => Ok(Subcommand::Clients(ports)),
-        "check" if request.files.is_empty() => {
-            Err("name the files to check; see --help".to_owned())
+        "servers" => {
+            let ports = ports(line)?;
+            Box::new(move || played(servers::run(ports).map(|()| true)))
         }
-        "check" => Ok(Subcommand::Check(request)),
-        _ => Err(format!("'{name}' is not a subcommand: {SUBCOMMANDS}; see --help")),
-    }
-}
-
-fn three(text: &str) -> Result<[u16; 3], Wrong> {
-    let wrong =
-        || format!("--ports cannot be '{text}': name three ports, such as 60001,60002,60003");
-    let ports: Result<Vec<u16>, _> = text.split(',').map(str::parse).collect();
-    ports.map_err(|_| wrong())?.try_into().map_err(|_| wrong())
+        "clients" => {
+            let ports = ports(line)?;
+            Box::new(move || played(clients::run(ports).map(|()| true)))
+        }
+        "check" => {
+            let request = check::request(line)?;
+            Box::new(move || check::run(&request))
+        }
+        "play" => {
+            let request = play::request(line)?;
+            Box::new(move || play::run(&request))
+        }
+        "diagram" => {
+            let request = diagram::request(line)?;
+            Box::new(move || diagram::run(&request).map(|()| true))
+        }
+        "torture" => {
+            let request = torture::request(line)?;
+            Box::new(move || torture::run(&request))
+        }
+        _ => return Err(format!("'{name}' is not a subcommand: {SUBCOMMANDS}; see --help")),
+    })
 }

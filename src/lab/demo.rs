@@ -1,11 +1,12 @@
-//! The demo: three servers, two clients, a late update, and a verdict.
+//! The demo: three servers, two clients, a late update, a verdict, and a diagram of it all.
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::arguments::{Arguments, Wrong};
 use crate::client::history::History as Recorder;
 use crate::protocol::reply::Reply;
 
@@ -14,39 +15,57 @@ use super::history::History;
 use super::observer::Observer;
 use super::stage::{PATIENCE, Stage};
 use super::verdict::Evidence;
-use super::{SERVERS, scenario};
+use super::{SERVERS, diagram, scenario};
 
 /// Between two looks at a store that is not complete yet.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Starts servers on free ports, plays the scenario, and judges what East showed. Blocks for about
-/// 4 s.
+/// What the words behind `causal-lab demo` ask for: where to draw the diagram.
 ///
 /// # Errors
-/// The order did not hold, or the play did not get that far.
-pub fn run() -> Result<(), String> {
+/// A word is not understood.
+pub fn request(line: &mut Arguments) -> Result<PathBuf, Wrong> {
+    let mut out = std::env::temp_dir().join("causal-kv-demo.html");
+    while let Some(flag) = line.next_flag()? {
+        match flag.as_str() {
+            "-o" => out = line.value("-o")?.into(),
+            _ => return Err(format!("'{flag}' is not an option of demo; see --help")),
+        }
+    }
+    Ok(out)
+}
+
+/// Starts servers on free ports, plays the scenario, judges what East showed, and draws it on the
+/// page `out`. Blocks for about 4 s. Gives whether the order held.
+///
+/// # Errors
+/// The play did not get that far, or the diagram cannot be written.
+pub fn run(out: &Path) -> Result<bool, String> {
     let mut stage = Stage::new(true);
-    let ports = start_servers(&mut stage)?;
-    let histories = Folder::create()?;
-    let watch = Observer::start(ports[2], histories.recorder("Observer")?)?;
+    let folder = Folder::create()?;
+    let ports = start_servers(&mut stage, &folder)?;
+    let watch = Observer::start(ports[2], folder.recorder("Observer")?)?;
     stage.print("Lab", "an observer watches East")?;
     let mut west = scenario::client(ports[0]).map_err(|error| error.to_string())?;
     scenario::delay(&mut west, scenario::DELAY_MS)?;
     stage.print("Lab", "updates of y from West to East are 3 s late from now on")?;
-    scenario::play(&mut stage, ports[0], ports[1], Some(&histories.0))?;
+    scenario::play(&mut stage, ports[0], ports[1], Some(&folder.0))?;
     stage.print("Lab", "East has z before y now; y will be there when its 3 s are over")?;
     let first = stage.wait_until("East", "update for z", |line| line.contains("update for z"))?;
     let held = first.contains("delaying update for z");
     let released =
         if held { stage.wait_for("East", "applied replicated update for z")? } else { first };
     let observed = watch.finish()?;
-    let checked = histories.check(&["Alice", "Bob", "Observer"])?;
+    let checked = folder.check(&["Alice", "Bob", "Observer"])?;
     let [west, central, east] = ports.map(store);
     let stores = [west?, central?, east?];
-    conclude(&Evidence { held, released, observed, checked, stores })
+    let held = conclude(&Evidence { held, released, observed, checked, stores })?;
+    folder.draw(out)?;
+    let _ = writeln!(io::stdout(), "\nThe diagram of this run: {}", out.display());
+    Ok(held)
 }
 
-/// A temporary folder for histories, gone when this is dropped.
+/// A temporary folder for histories and traces, gone when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -60,6 +79,18 @@ impl Folder {
     fn recorder(&self, label: &str) -> Result<Recorder, String> {
         let path = scenario::history_path(&self.0, label);
         Recorder::append(&path, label).map_err(|error| format!("{path}: {error}"))
+    }
+
+    /// Where a server's trace is.
+    fn trace(&self, label: &str) -> String {
+        self.0.join(format!("{label}.trace")).display().to_string()
+    }
+
+    /// Draws what the servers did.
+    fn draw(&self, out: &Path) -> Result<(), String> {
+        let files = SERVERS.map(|label| self.trace(label)).to_vec();
+        let out = Some(out.display().to_string());
+        diagram::run(&diagram::Request { files, out, ..Default::default() })
     }
 
     /// What the checker says to what they recorded.
@@ -77,8 +108,8 @@ impl Drop for Folder {
     }
 }
 
-/// Prints the verdict.
-fn conclude(evidence: &Evidence) -> Result<(), String> {
+/// Prints the verdict; gives whether the order held.
+fn conclude(evidence: &Evidence) -> Result<bool, String> {
     let (findings, good) = match evidence.verdict() {
         Ok(findings) => (findings, true),
         Err(findings) => (findings, false),
@@ -88,18 +119,21 @@ fn conclude(evidence: &Evidence) -> Result<(), String> {
     if good {
         written = written
             .and_then(|()| writeln!(out, "So causal order held: East never showed z before y."));
+    } else {
+        written = written.and_then(|()| writeln!(out, "So causal order was not shown to hold."));
     }
     written.map_err(|error| format!("nobody reads the verdict: {error}"))?;
-    if good { Ok(()) } else { Err("causal order was not shown to hold".to_owned()) }
+    Ok(good)
 }
 
 /// Starts West, Central and East, each told of those before it; gives their ports once all three
 /// are linked.
-fn start_servers(stage: &mut Stage) -> Result<[u16; 3], String> {
+fn start_servers(stage: &mut Stage, folder: &Folder) -> Result<[u16; 3], String> {
     let mut ports = [0; 3];
     for (place, label) in SERVERS.into_iter().enumerate() {
         let words = format!("--id {} --name {label} --port 0 --lab --until-eof", place + 1);
         let mut arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        arguments.extend(["--trace".to_owned(), folder.trace(label)]);
         if place > 0 {
             let peers: Vec<String> = ports[..place].iter().map(ToString::to_string).collect();
             arguments.extend(["--peers".to_owned(), peers.join(",")]);

@@ -40,8 +40,30 @@ mod stage;
 pub mod torture;
 mod verdict;
 
+use crate::arguments::{Arguments, Wrong};
+
 /// The three servers' labels, by id.
 const SERVERS: [&str; 3] = ["West", "Central", "East"];
 
-/// Where `servers` puts West, Central and East, and `clients` expects them.
-pub const PORTS: [u16; 3] = [60001, 60002, 60003];
+/// Where `servers` puts West, Central and East, and `clients` expects them, if nothing else is said.
+const PORTS: [u16; 3] = [60001, 60002, 60003];
+
+/// Reads the words behind `causal-lab servers` and `clients`: where West, Central and East are.
+///
+/// # Errors
+/// A word is not understood.
+pub fn ports(line: &mut Arguments) -> Result<[u16; 3], Wrong> {
+    let mut ports = PORTS;
+    while let Some(flag) = line.next_flag()? {
+        if flag != "--ports" {
+            return Err(format!("'{flag}' is not an option here; see --help"));
+        }
+        let text = line.value("--ports")?;
+        let three: Result<Vec<u16>, _> = text.split(',').map(str::parse).collect();
+        let three = three.ok().and_then(|three| three.try_into().ok());
+        ports = three.ok_or_else(|| {
+            format!("--ports cannot be '{text}': name three ports, such as 60001,60002,60003")
+        })?;
+    }
+    Ok(ports)
+}

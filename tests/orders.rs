@@ -135,11 +135,15 @@ fn total_shows_nothing_before_an_older_update_that_is_late() {
     let mut alice = nodes[0].client();
     alice.ok(&["DELAY", "3", FOREVER_MS, "y"]);
     alice.write("y", "late");
-    alice.write("q", "overtakes");
+    // Bob depends on nothing, but his write is younger than y.
+    shows(nodes[1].address, "y", "late");
+    nodes[1].client().write("q", "younger");
     stays_missing(nodes[2].address, "q", 1_500);
+    alice.write("r", "overtakes");
+    stays_missing(nodes[2].address, "r", 200);
     let mut reader = Client::joined(nodes[2].address);
     alice.ok(&["DELAY", "3", "0", "y"]);
-    assert_eq!([reader.push().0, reader.push().0], ["y", "q"]);
+    assert_eq!([(); 3].map(|()| reader.push().0), ["y", "q", "r"]);
 }
 
 #[test]
@@ -153,6 +157,9 @@ fn total_does_not_answer_a_write_in_a_partition() {
     assert!(refused.starts_with("NOTYET (") && refused.ends_with(", 1)"), "{refused}");
     assert!(began.elapsed() >= Duration::from_secs(5));
     assert_eq!(alice.get("x"), None, "it is not shown where it was written, either");
+    let version = refused.trim_start_matches("NOTYET ");
+    let after = nodes[0].client().error(&["AFTER", version, "TIMEOUT", "100"]);
+    assert!(after.starts_with("NOTYET"), "and nobody can come after it yet: {after}");
     // Pipelined, the read must not show what the write before it was not granted.
     let began = Instant::now();
     alice.send(&["SET", "x", "found"]);
@@ -184,6 +191,11 @@ fn total_opens_when_all_know_each_other() {
     let version = nodes[2].client().write("x", "1");
     assert!(nodes[2].client().read("x").is_some_and(|(_, shown)| shown == version));
     shows(nodes[0].address, "x", "1");
+    let mut client = nodes[2].client();
+    let began = Instant::now();
+    (0..20).for_each(|n| client.ok(&["SET", "x", &n.to_string()]));
+    // A promise goes out when there is one; with the next heartbeat, this would take ten seconds.
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 
     // Whom it was told of does not answer: it never writes, and says so.
     let mute = free();

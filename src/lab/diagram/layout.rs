@@ -6,11 +6,11 @@
 
 use super::lives::{Life, lives};
 use super::rows::Act;
-use super::run::Run;
+use super::run::{Run, Server};
 use super::space::{Area, Curve, Point, Taken, text_width};
 use super::tags::{Tag, tags};
 use super::waits::{Wait, waits};
-use super::words;
+use super::{svg, words};
 
 /// Font sizes.
 pub(super) const TEXT: f64 = 13.0;
@@ -101,10 +101,12 @@ impl Layout {
         let arrows = arrows(run, &lines, &rows, &marks);
         let tags = tags(run, (&lines, &rows), &marks, &arrows, &waits);
         let tags_end = tags.iter().map(|tag| tag.area.right).fold(last_line + 30.0, f64::max);
+        let names_end = last_line + names_width(run) / 2.0;
         let digits = |number: Option<u64>| number.map_or(1, |number| number.to_string().len());
         let lamport_digits = digits(run.rows.iter().map(|row| row.lamport).max());
         let vector_digits = digits(run.rows.iter().flat_map(|row| &row.vector).copied().max());
-        let lamport_x = tags_end + 26.0 + width(lamport_digits.max(2)) * DIGIT;
+        let lamport_x = (tags_end + 26.0 + width(lamport_digits.max(2)) * DIGIT)
+            .max(names_end + 22.0 + text_width("Lamport", SMALL));
         let vector_x = lamport_x + 20.0;
         let vector_characters = run.servers.len() * (vector_digits + 1) + 1;
         let vector_end = vector_x + (width(vector_characters) * DIGIT).max(42.0) + 20.0;
@@ -153,10 +155,15 @@ fn versions_width(run: &Run) -> f64 {
     versions.map(width).fold(text_width("version", SMALL), f64::max)
 }
 
+/// How wide the widest of the servers' names is.
+fn names_width(run: &Run) -> f64 {
+    let name = |server: &Server| text_width(&svg::name(run, server), NAME);
+    run.servers.iter().map(name).fold(0.0, f64::max)
+}
+
 /// The servers' lines: far enough from each other for names and tags.
 fn lines(run: &Run) -> Vec<f64> {
-    let name = |server: &super::run::Server| text_width(&super::svg::name(run, server), NAME);
-    let names = run.servers.iter().map(name).fold(0.0, f64::max);
+    let names = names_width(run);
     let apart = if run.servers.len() > 5 { 104.0 } else { 138.0_f64 }.max(names + 24.0);
     let first = MARGIN + TIME_COLUMN + (names / 2.0).max(82.0);
     (0..run.servers.len()).map(|place| first + width(place) * apart).collect()

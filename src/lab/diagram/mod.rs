@@ -33,6 +33,8 @@ mod space;
 mod stores;
 mod svg;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod waits;
 mod words;
 mod xml;

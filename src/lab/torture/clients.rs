@@ -245,10 +245,12 @@ impl<'a> Player<'a> {
 
     /// Takes the session to another server, if that has seen as much.
     fn move_on(&mut self) -> Result<(), Setback> {
-        // What has come in and was looked at is in the context.
-        while let Some(event) = self.ask(|client| client.next_event(Duration::ZERO))? {
-            self.event(&event);
-        }
+        // What came behind the last answer is in the context, but was not recorded yet. One event
+        // is given, and the others wait behind it.
+        let client = self.client.as_mut().expect("it acts only when it has connected");
+        let event = client.next_event(Duration::ZERO);
+        event.iter().flatten().for_each(|event| self.event(event));
+        self.ask(|_| event)?;
         let kept = self.client.as_ref().map_or(&[][..], Client::kept_context).to_vec();
         let first = self.random.place(self.round.addresses.len());
         let mut next = Client::connect(self.options(first)).map_err(|error| self.failed(error))?;

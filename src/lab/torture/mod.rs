@@ -200,7 +200,7 @@ impl<'a> Torture<'a> {
         Ok(Self {
             request,
             folder,
-            nemesis: Nemesis::new(children),
+            nemesis: Nemesis::new(children, request.order),
             tally: Tally::default(),
             random: Random::new(request.seed),
             rounds: 0,

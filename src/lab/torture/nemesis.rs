@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Error;
+use crate::core::Order;
 use crate::lab::children::Children;
 
 use super::ending;
-use super::plan::{self, Fault};
+use super::plan::{self, Fault, Scene};
 use super::random::Random;
 use super::tally::{Count, Tally};
 
@@ -25,13 +26,17 @@ pub(super) struct Nemesis {
     killed: BTreeSet<u32>,
     /// How many updates each server has held back in this life, as far as it was asked.
     held: Vec<u64>,
+    /// Whether it kills.
+    kills: bool,
 }
 
 impl Nemesis {
-    /// For servers that run.
-    pub(super) fn new(children: Children) -> Self {
+    /// For servers that run under this rule.
+    pub(super) fn new(children: Children, order: Order) -> Self {
         let held = vec![0; children.count()];
-        Self { children, killed: BTreeSet::new(), held }
+        // Under `total` all wait for what died with its only holder, for ever.
+        let kills = order != Order::Total;
+        Self { children, killed: BTreeSet::new(), held, kills }
     }
 
     /// Where the servers listen.
@@ -59,7 +64,9 @@ impl Nemesis {
     ) -> Result<Vec<String>, String> {
         let began = Instant::now();
         let mut wrong = Vec::new();
-        for step in plan::draw(random, self.children.count(), keys.len(), length_ms) {
+        let (servers, kills) = (self.children.count(), self.kills);
+        let scene = Scene { servers, keys: keys.len(), length_ms, kills };
+        for step in plan::draw(random, scene) {
             let at = began + Duration::from_millis(step.at_ms);
             while Instant::now() < at {
                 thread::sleep((at - Instant::now()).min(LOOK));

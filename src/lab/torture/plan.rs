@@ -50,11 +50,24 @@ enum Place {
     Server(usize),
 }
 
-/// Draws the faults of a round of `length_ms`, in the order of their times. There are at least two
-/// servers.
-pub(super) fn draw(random: &mut Random, servers: usize, keys: usize, length_ms: u64) -> Vec<Step> {
-    let mut plan =
-        Plan { random, servers, keys, length_ms, busy: HashMap::new(), steps: Vec::new() };
+/// What a plan is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene {
+    /// How many servers there are: at least two.
+    pub(super) servers: usize,
+    /// How many keys.
+    pub(super) keys: usize,
+    /// How long the round lasts.
+    pub(super) length_ms: u64,
+    /// Whether servers are killed.
+    pub(super) kills: bool,
+}
+
+/// Draws the faults of a round, in the order of their times.
+pub(super) fn draw(random: &mut Random, scene: Scene) -> Vec<Step> {
+    let Scene { servers, keys, length_ms, kills } = scene;
+    let busy = HashMap::new();
+    let mut plan = Plan { random, servers, keys, length_ms, kills, busy, steps: Vec::new() };
     let mut at_ms = plan.random.between(1, PAUSE_MS_MAX);
     while at_ms < length_ms {
         plan.fault(at_ms);
@@ -69,6 +82,7 @@ struct Plan<'a> {
     servers: usize,
     keys: usize,
     length_ms: u64,
+    kills: bool,
     /// Until when there is a fault at a place.
     busy: HashMap<Place, u64>,
     steps: Vec<Step>,
@@ -91,7 +105,8 @@ impl Plan<'_> {
                     self.cut(at_ms, one, other);
                 });
             }
-            _ => self.kill(at_ms, one),
+            _ if self.kills => self.kill(at_ms, one),
+            _ => {}
         }
     }
 
@@ -145,7 +160,8 @@ mod tests {
     use super::*;
 
     fn plan(seed: u64) -> Vec<Step> {
-        draw(&mut Random::new(seed), 3, 8, 60_000)
+        let scene = Scene { servers: 3, keys: 8, length_ms: 60_000, kills: true };
+        draw(&mut Random::new(seed), scene)
     }
 
     #[test]

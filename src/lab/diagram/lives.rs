@@ -10,6 +10,8 @@ pub(super) struct Life {
     pub(super) from_y: f64,
     pub(super) to_y: f64,
     pub(super) state: State,
+    /// For a time between two lives: the row in which the second begins.
+    pub(super) until: Option<usize>,
 }
 
 /// Whether it lives.
@@ -28,19 +30,21 @@ pub(super) enum State {
 pub(super) fn lives(run: &Run, lines: &[f64], rows: &[f64], height: f64) -> Vec<Life> {
     let mut parts = Vec::new();
     for server in 0..lines.len() {
-        let part = |from_y, to_y, state| Life { server, from_y, to_y, state };
+        let part = |from_y, to_y, state| Life { server, from_y, to_y, state, until: None };
         if !run.servers[server].traced {
             parts.push(part(0.0, height, State::Untold));
             continue;
         }
         let (mut from, mut last_y, mut stopped) = (0.0, 0.0, false);
-        for (row, &y) in run.rows.iter().zip(rows).filter(|(row, _)| row.server == server) {
+        let own = run.rows.iter().zip(rows).enumerate();
+        for (number, (row, &y)) in own.filter(|(_, (row, _))| row.server == server) {
             let starts = matches!(row.act, Act::Restart { .. });
             if starts {
                 if !stopped {
                     parts.push(part(from, last_y, State::Alive));
                 }
-                parts.push(part(last_y, y, if stopped { State::Stopped } else { State::Lost }));
+                let state = if stopped { State::Stopped } else { State::Lost };
+                parts.push(Life { until: Some(number), ..part(last_y, y, state) });
                 (from, stopped) = (y, false);
             } else if row.act == Act::Stop {
                 parts.push(part(from, y, State::Alive));

@@ -8,7 +8,7 @@ const element = (id) => document.getElementById(id);
 const all = (selector) => [...document.querySelectorAll(selector)];
 const number = (text) => (text === "" || text === undefined ? null : Number(text));
 
-const events = all(".event, .row, .jump-mark");
+const events = all(".event, .row, .jump-mark, .life");
 const messages = all(".message");
 const waits = all(".wait");
 
@@ -112,8 +112,15 @@ function show() {
 function goTo(row) {
   step = row === null ? null : Math.min(Math.max(row, 0), last);
   show();
-  const ground = document.querySelector(".event.now .ground");
-  if (step !== null && ground) ground.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (step !== null) reveal(document.querySelector(".row.now"));
+}
+
+// Scrolls the figure if a row is out of sight, or hidden by the names of the servers.
+function reveal(row) {
+  const figure = document.querySelector(".figure");
+  const [outer, inner] = [figure.getBoundingClientRect(), row.getBoundingClientRect()];
+  const isHidden = inner.top < outer.top + 80 || inner.bottom > outer.bottom - 40;
+  if (isHidden) figure.scrollTop += inner.top - outer.top - outer.height / 2;
 }
 
 const goBack = () => goTo(step === null ? last : step - 1);
@@ -157,7 +164,7 @@ for (const wait of waits) {
   });
 }
 
-for (const event of all(".event")) {
+for (const event of all(".event, .row")) {
   event.addEventListener("click", () => goTo(Number(event.dataset.row)));
 }
 

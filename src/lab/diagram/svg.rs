@@ -86,7 +86,7 @@ pub(super) fn head(run: &Run, layout: &Layout) -> String {
 pub(super) fn body(run: &Run, layout: &Layout) -> String {
     let mut out = Markup::default();
     hatching(&mut out, "hatch");
-    bands(&mut out, layout);
+    bands(&mut out, run, layout);
     lines(&mut out, layout);
     bars(&mut out, run, layout);
     arrows(&mut out, run, layout);
@@ -97,13 +97,14 @@ pub(super) fn body(run: &Run, layout: &Layout) -> String {
 }
 
 /// What lies under the rows: a ground for each, and the tears where time jumps.
-fn bands(out: &mut Markup, layout: &Layout) {
+fn bands(out: &mut Markup, run: &Run, layout: &Layout) {
     for (row, &y) in layout.rows.iter().enumerate() {
         let half = if layout.rows.len() > 80 { 11.0 } else { 13.5 };
         let area = Area { left: 8.0, top: y - half, right: layout.width - 8.0, bottom: y + half };
         let class = if row % 2 == 0 { "band striped" } else { "band" };
         out.open("row", &format!(" data-row=\"{row}\""));
-        out.rectangle(class, area, " rx=\"4\"");
+        out.title(&facts::tooltip(run, row));
+        out.rectangle(class, area, " rx=\"4\" pointer-events=\"all\"");
         out.close();
     }
     for jump in &layout.jumps {
@@ -124,6 +125,8 @@ fn lines(out: &mut Markup, layout: &Layout) {
             State::Lost | State::Stopped => "line gone",
             State::Untold => "line untold",
         };
+        let row = life.until.map(|row| format!(" data-row=\"{row}\""));
+        out.open(if row.is_some() { "life" } else { "lives" }, &row.unwrap_or_default());
         out.line(class, (x, life.from_y), (x, life.to_y));
         if life.state == State::Lost {
             cross(out, x, f64::midpoint(life.from_y, life.to_y));
@@ -132,6 +135,7 @@ fn lines(out: &mut Markup, layout: &Layout) {
             let (x, y) = (length(x), length(layout.height + 6.0));
             out.path("arrowhead", &format!("M{x} {y}l-4.5 -10h9z"));
         }
+        out.close();
     }
 }
 
@@ -205,9 +209,6 @@ fn event(out: &mut Markup, run: &Run, layout: &Layout, number: usize) {
     let label = escaped(&tooltip.replace('\n', "; "));
     out.open("event", &format!(" data-row=\"{number}\" role=\"img\" aria-label=\"{label}\""));
     out.title(&tooltip);
-    let words_end = layout.width - 8.0;
-    let area = Area { left: 8.0, top: mark.y - 11.0, right: words_end, bottom: mark.y + 11.0 };
-    out.rectangle("ground", area, " fill=\"none\" pointer-events=\"all\"");
     Mark::of(row).draw(out, mark, &colour(row));
     for tag in layout.tags.iter().filter(|tag| tag.row == number) {
         let class = if tag.of_wait { "tag waits-for" } else { "tag" };

@@ -6,7 +6,7 @@ use crate::trace::Told;
 use super::rows::Act;
 use super::run::Run;
 use super::waits::Wait;
-use super::words::{LONG, client, short, span, update, waited_us};
+use super::words::{LONG, client, held_back, short, span, update, waited_us};
 
 /// A fact: its name and what it says.
 pub(super) type Fact = (&'static str, String);
@@ -34,11 +34,11 @@ pub(super) fn facts(run: &Run, number: usize) -> Vec<Fact> {
         Act::Arrive { from, update: told, missing, .. } => {
             facts.extend(of_update(run, told));
             facts.push(("sent by", sent_by(run, *from, row.source)));
-            facts.extend(missing.map(|missing| ("waits for", update(run, missing, LONG))));
+            facts.extend(missing.map(|missing| ("held back", held_back(run, missing, LONG))));
         }
         Act::WaitOn { version, missing } => {
             facts.push(("version", version.to_string()));
-            facts.push(("waits for", update(run, *missing, LONG)));
+            facts.push(("held back", held_back(run, *missing, LONG)));
         }
         Act::Show { version, shown_as, update: told, by } => {
             facts.extend(told.iter().flat_map(|told| of_update(run, told)));
@@ -126,11 +126,11 @@ pub(super) fn wait(run: &Run, wait: &Wait) -> String {
         Act::Arrive { update, .. } | Act::Write { update, .. } => update.version,
         _ => return String::new(),
     };
-    let mut parts = vec![format!("{} waits at {server}", update(run, version, LONG))];
-    parts.extend(wait.missing.map(|missing| format!(" for {}", update(run, missing, LONG))));
+    let mut parts = vec![format!("{} is held back at {server}", update(run, version, LONG))];
+    parts.extend(wait.missing.map(|missing| format!(": {}", held_back(run, missing, LONG))));
     parts.push(format!(", since step {} ({})", wait.from + 1, since(run, row.time_us)));
     match wait.to.map(|to| (to, &run.rows[to].act)) {
-        None => parts.push(". It waits still".to_owned()),
+        None => parts.push(". It still is".to_owned()),
         Some((to, Act::Show { by, .. })) => {
             parts.extend(waited_us(run, to).map(|us| format!(", for {}", span(us))));
             let by = by.map(|by| released_by(run, by, to));

@@ -67,7 +67,7 @@ impl Entry {
     fn meaning(self) -> &'static str {
         match self {
             Self::Mark(mark) => mark.meaning(),
-            Self::Bar => "it waits, held back",
+            Self::Bar => "held back",
             Self::Message => "a message",
             Self::Relayed => "a message that passes on another server's update",
             Self::Gone => "not running",

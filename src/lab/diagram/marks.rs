@@ -43,7 +43,7 @@ impl Mark {
             Self::Write => "a client writes",
             Self::WriteHeld => "a client writes, not visible yet",
             Self::Visible => "an update becomes visible",
-            Self::Held => "an update comes and is held back",
+            Self::Held => "an update arrives and is held back",
             Self::Read => "a client reads",
             Self::ReadNothing => "a client reads: nothing there",
             Self::LinkDown => "a link goes down",

@@ -119,8 +119,9 @@ impl Lane {
                 shown_as: None,
             }),
             What::Hold { version, missing } => self.hold(*version, *missing),
-            What::Apply { version, shown_as, released_by, .. } => {
-                self.apply(*version, *shown_as, *released_by)
+            What::Apply { version, shown_as, waited_us, released_by } => {
+                let at_once = waited_us.is_none_or(|waited_us| waited_us == 0);
+                self.apply(*version, *shown_as, *released_by, at_once)
             }
             What::Link { peer, up } => self.link(*peer, *up),
         };
@@ -166,16 +167,22 @@ impl Lane {
         }
     }
 
-    fn apply(&mut self, version: Version, as_version: Version, by: Option<Version>) -> Option<Act> {
+    fn apply(
+        &mut self,
+        version: Version,
+        as_version: Version,
+        by: Option<Version>,
+        at_once: bool,
+    ) -> Option<Act> {
         let since = self.open.get(&version).copied();
-        let is_last = since.is_some_and(|row| row + 1 == self.rows.len());
+        let is_same = at_once && since.is_some_and(|row| row + 1 == self.rows.len());
         let row = since.and_then(|row| self.rows.get_mut(row));
         let update = match row.map(|row| &mut row.act) {
-            Some(Act::Arrive { missing: None, shown_as, .. }) if is_last => {
-                *shown_as = Some(as_version);
+            Some(Act::Arrive { missing, shown_as, .. }) if is_same => {
+                (*missing, *shown_as) = (None, Some(as_version));
                 return None;
             }
-            Some(Act::Write { .. }) if is_last => return None,
+            Some(Act::Write { .. }) if is_same => return None,
             Some(Act::Write { shown, update, .. }) => {
                 *shown = false;
                 Some(update.clone())

@@ -40,7 +40,7 @@ pub(super) fn tags(
     }
     for wait in waits {
         let Some(missing) = wait.missing else { continue };
-        let text = format!("waits for {}", words::update(run, missing, words::SHORT));
+        let text = words::held_back(run, missing, words::SHORT);
         let height = wait.area.bottom - wait.area.top;
         let part = |part: f64| wait.area.top + height * part;
         let parts = [0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8].map(part);

@@ -120,7 +120,7 @@ fn the_demonstration_is_told_in_words() {
     assert_eq!((wait.from, wait.to, wait.released), (7, Some(12), Some(11)));
     assert_eq!(
         facts::wait(&run, wait),
-        "z (3, 2) waits at East (3) for y (2, 1), since step 8 (+207.089 ms), for 2996 ms. \
+        "z (3, 2) is held back at East (3): waits for y (2, 1), since step 8 (+207.089 ms), for 2996 ms. \
          What released it: y (2, 1), step 12"
     );
 }
@@ -246,11 +246,38 @@ fn an_update_that_is_not_visible_yet_has_a_bar() {
         "Bob reads x: nothing there",
         "x = 1 becomes visible after 0.0 ms, as if it were (4, 2)",
         "y = 1 arrives from server 1, waits for (9, 9)",
-        "y (2, 1) waits on, for (8, 9)",
+        "y (2, 1) still waits for (8, 9)",
     ];
     assert_eq!(sentences(&run), told);
     let ends: Vec<Option<usize>> = Layout::new(&run).waits.iter().map(|wait| wait.to).collect();
     assert_eq!(ends, [Some(3), None]);
+}
+
+#[test]
+fn what_an_update_waits_for_depends_on_the_rule() {
+    let told = |order: &str| {
+        let start = format!("server=2 event=start name=East order={order} kind=logical");
+        let run = Run::new(&events(&[
+            &start,
+            "server=2 event=write client=Bob version=\"(1, 2)\" key=z value=1",
+            "server=2 event=apply version=\"(1, 2)\" waited_us=1",
+            "server=2 event=receive from=1 version=\"(2, 1)\" key=x value=1",
+            "server=2 event=hold version=\"(2, 1)\" missing=\"(1, 2)\"",
+            "server=2 event=apply version=\"(2, 1)\" waited_us=1",
+            "server=2 event=receive from=1 version=\"(3, 1)\" key=y value=1",
+            "server=2 event=hold version=\"(3, 1)\" missing=\"(3, 1)\"",
+            "server=2 event=apply version=\"(3, 1)\" waited_us=0",
+        ]));
+        sentences(&run)
+    };
+    let [write, visible, waits, late, at_once] = &told("total")[..] else { panic!("five rows") };
+    assert_eq!(write, "Bob writes z = 1, not visible yet");
+    assert!(visible.starts_with("z = 1 becomes visible after"));
+    assert_eq!(waits, "x = 1 arrives from server 1, waits for word from East");
+    assert!(late.starts_with("x = 1 becomes visible after"));
+    assert_eq!(at_once, "y = 1 arrives from server 1");
+    assert!(told("original")[2].ends_with(", too late, as z (1, 2) came"));
+    assert!(told("causal")[2].ends_with(", waits for z (1, 2)"));
 }
 
 #[test]

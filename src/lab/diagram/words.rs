@@ -92,11 +92,23 @@ pub(super) fn update(run: &Run, version: Version, limits: Limits) -> String {
     }
 }
 
+/// Why an update is held back, if `missing` is what the trace says of that. What that means depends
+/// on the delivery rule.
+pub(super) fn held_back(run: &Run, missing: Version, limits: Limits) -> String {
+    match run.order.as_str() {
+        // It may be shown once that server is known to be past that timestamp.
+        "total" => {
+            format!("waits for word from {}", short(&run.name(missing.server), limits.value))
+        }
+        "original" => format!("too late, as {} came", update(run, missing, limits)),
+        _ => format!("waits for {}", update(run, missing, limits)),
+    }
+}
+
 /// What happened in a row.
 pub(super) fn sentence(run: &Run, number: usize, limits: Limits) -> String {
     let row = &run.rows[number];
     let here = || short(&run.name(run.id(row)), limits.value);
-    let key = |version: Version| update(run, version, limits);
     match &row.act {
         Act::Restart { empty: true } => format!("{} starts again, empty", here()),
         Act::Restart { empty: false } => format!("{} starts again", here()),
@@ -114,13 +126,14 @@ pub(super) fn sentence(run: &Run, number: usize, limits: Limits) -> String {
         Act::Arrive { from, update, missing, shown_as } => {
             let arrives = arrival(run, *from, update, limits);
             match (missing, shown_as) {
-                (Some(missing), _) => format!("{arrives}, waits for {}", key(*missing)),
+                (Some(missing), _) => format!("{arrives}, {}", held_back(run, *missing, limits)),
                 (None, Some(_)) => arrives + &lost(run, number, limits),
                 (None, None) => arrives + ", not visible yet",
             }
         }
         Act::WaitOn { version, missing } => {
-            format!("{} waits on, for {}", key(*version), key(*missing))
+            let version = update(run, *version, limits);
+            format!("{version} still {}", held_back(run, *missing, limits))
         }
         Act::Show { .. } => shown(run, number, limits),
         Act::Link { peer, up } => {

@@ -248,7 +248,7 @@ fn free_curve(from: Point, to: Point, marks: &Taken) -> Curve {
     let is_free = |curve: &Curve| {
         let far = |point: &Point, end: Point| (point.x - end.x).hypot(point.y - end.y) > 19.0;
         let mut between = curve.points(4.0).filter(|point| far(point, from) && far(point, to));
-        !between.any(|point| marks.meets(&Area::around(point, 1.0)))
+        !between.any(|point| marks.meets(&Area::around(point, 2.0)))
     };
     let bends = [0.0, 10.0, -10.0, 18.0, -18.0, 26.0, -26.0, 36.0, -36.0];
     bends.into_iter().map(curve).find(is_free).unwrap_or_else(|| curve(0.0))

@@ -57,7 +57,8 @@ pub struct Options {
     pub password: Option<String>,
     /// A name for the servers' lists of clients: one word, or empty.
     pub name: String,
-    /// For how long servers are tried before [`Error::Unreachable`]. Zero: each once.
+    /// For how long servers are tried before [`Error::Unreachable`]; and, but for at most five
+    /// seconds, a write that a server refuses because it has just started. Zero: each once.
     pub patience: Duration,
 }
 

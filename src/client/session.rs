@@ -10,7 +10,7 @@ use crate::protocol::reply::Reply;
 use super::connection::Frame;
 use super::{Client, Error, Event};
 
-/// For how long a write is repeated that a server refuses because it has just started.
+/// For how long, at most, a write is repeated that a server refuses because it has just started.
 const LOADING_PATIENCE: Duration = Duration::from_secs(5);
 const LOADING_PAUSE: Duration = Duration::from_millis(50);
 /// How many pushes may grow the context before the server is asked for a shorter one. Only it
@@ -49,7 +49,7 @@ impl Client {
         patience: Option<Duration>,
     ) -> Result<Reply, Error> {
         let name = words.first().map_or_else(String::new, |word| word.to_ascii_uppercase());
-        let loading_until = Instant::now() + LOADING_PATIENCE;
+        let loading_until = Instant::now() + LOADING_PATIENCE.min(self.options.patience);
         let mut repeats = 0;
         loop {
             self.settle();

@@ -25,9 +25,10 @@ Usage: causal-lab SUBCOMMAND
              [--plume F]; M is cc, ccv (causal convergence, the default) or cm; --plume also writes
              the history as the checkers Plume and AWDIT read it. Exit status 0: it holds,
              1: it does not, 2: the files are not well formed. Name the files of all who wrote
-  play       plays a script, prints what happened, and judges: play FILE --simulate [--order O]
-             [--seed N] [--trace F]; O is a delivery rule (see causal-server --help), if not the
-             script's; N decides what the script leaves to chance; F gets the events, for diagrams.
+  play       plays a script on real servers, prints what happened, and judges: play FILE
+             [--simulate [--seed N]] [--order O] [--trace F]; --simulate plays it in the simulator,
+             where N decides what the script leaves to chance; O is a delivery rule (see
+             causal-server --help), if not the script's; F gets the events, for diagrams.
              Exit status 0: the play holds, 1: it does not, 2: the script is not well formed
   diagram    a space-time diagram of what causal-server --trace has recorded: diagram TRACE...
              -o out.svg, or out.html to step through; --first N draws the first N events;

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::client::{Client, Error, Options};
 
+use super::look;
 use super::stage::{self, PATIENCE};
 
 /// Between two tries to start a server whose port is not free yet.
@@ -29,6 +30,8 @@ pub(super) struct Children {
     /// What all of them are told on their command line, besides who they are.
     arguments: Vec<String>,
     folder: PathBuf,
+    /// Who else wants to know what they say, with the speaker's place.
+    listener: Option<Sender<(usize, String)>>,
     /// What was seen that must not happen.
     faults: Arc<Mutex<Vec<String>>>,
 }
@@ -50,8 +53,8 @@ struct Life {
 
 impl Children {
     /// Starts a server for each of `names` on a free port of this machine, each told of those
-    /// before it, with the lab's commands allowed. Their output goes to `folder`, which is there.
-    /// Blocks until all listen and are linked.
+    /// before it, with the lab's commands allowed. Their output goes to `folder`, which is there,
+    /// and to the `listener`, if there is one. Blocks until all listen and are linked.
     ///
     /// # Errors
     /// One of them cannot be started, or they do not find each other in ten seconds.
@@ -59,18 +62,24 @@ impl Children {
         names: &[String],
         arguments: &[String],
         folder: &Path,
+        listener: Option<Sender<(usize, String)>>,
     ) -> Result<Self, String> {
         let server = |name: &String| Server { name: name.clone(), port: 0, life: None };
         let mut children = Self {
             servers: names.iter().map(server).collect(),
             arguments: arguments.to_vec(),
             folder: folder.to_owned(),
+            listener,
             faults: Arc::default(),
         };
         for place in 0..children.servers.len() {
             children.begin(place)?;
         }
-        children.wait_for_links()?;
+        for place in 0..children.count() {
+            for other in 0..place {
+                children.wait_for_link(place, other, true)?;
+            }
+        }
         Ok(children)
     }
 
@@ -224,33 +233,42 @@ impl Children {
         let file = opened.map_err(|error| format!("{path}: {error}"))?;
         let (sender, port) = crossbeam_channel::bounded(1);
         let (name, faults) = (self.name(place).to_owned(), Arc::clone(&self.faults));
-        let panicked = move |line: &str| faults.lock().push(format!("{name} panicked: {line}"));
-        thread::spawn(move || copy(reader, file, &sender, panicked));
+        let listener = self.listener.clone();
+        let heard = move |line: &str| {
+            if line.contains("panicked") {
+                faults.lock().push(format!("{name} panicked: {line}"));
+            }
+            if let Some(listener) = &listener {
+                // It may have gone away.
+                let _ = listener.send((place, line.to_owned()));
+            }
+        };
+        thread::spawn(move || copy(reader, file, &sender, heard));
         Ok(port)
     }
 
-    fn wait_for_links(&self) -> Result<(), String> {
+    /// Waits until two servers both say that the link between them is up, or down. Of a server that
+    /// does not run nothing is expected.
+    ///
+    /// # Errors
+    /// It is not so in ten seconds.
+    pub(super) fn wait_for_link(&self, one: usize, other: usize, up: bool) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
-        let all = format!("linked_servers:{}", self.count() - 1);
-        for place in 0..self.count() {
-            while !self.info(place)?.lines().any(|line| line == all) {
+        for (here, there) in [(one, other), (other, one)] {
+            if !self.is_running(here) {
+                continue;
+            }
+            let (name, peer) = (self.name(here), self.name(there));
+            let mut client = self.client(here).map_err(|error| format!("{name}: {error}"))?;
+            while look::is_linked(&mut client, &Self::id(there))? != up {
                 if Instant::now() >= deadline {
-                    return Err(format!("{} does not find the others", self.name(place)));
+                    let state = if up { "found" } else { "lost" };
+                    return Err(format!("{name} has not {state} {peer} in time"));
                 }
                 thread::sleep(PAUSE);
             }
         }
         Ok(())
-    }
-
-    /// What a server says to `INFO`.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub(super) fn info(&self, place: usize) -> Result<String, String> {
-        let asked = self.client(place).and_then(|mut client| client.request(&["INFO"]));
-        let reply = asked.map_err(|error| format!("{}: {error}", self.name(place)))?;
-        Ok(reply.text().unwrap_or_default().to_owned())
     }
 }
 
@@ -263,16 +281,14 @@ impl Drop for Children {
 }
 
 /// Copies lines to a file until the server ends.
-fn copy(reader: PipeReader, mut file: File, port: &Sender<u16>, panicked: impl Fn(&str)) {
+fn copy(reader: PipeReader, mut file: File, port: &Sender<u16>, heard: impl Fn(&str)) {
     let mut reader = BufReader::new(reader);
     let mut bytes = Vec::new();
     while matches!(reader.read_until(b'\n', &mut bytes), Ok(count) if count > 0) {
         // A full disk must not stop the server; the run ends without its log then.
         let _ = file.write_all(&bytes);
         let line = String::from_utf8_lossy(&bytes);
-        if line.contains("panicked") {
-            panicked(line.trim_end());
-        }
+        heard(line.trim_end());
         let told = line.trim_end().rsplit_once(" listening on port ");
         if let Some(told) = told.and_then(|(_, told)| told.parse().ok()) {
             // Once for each life.

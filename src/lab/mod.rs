@@ -6,8 +6,8 @@
 //! - [`torture`]: random load and random faults on real servers, then the checker.
 //! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
 //!   [`plume`] asks others for a second opinion.
-//! - [`script`] and [`play`]: what is to happen, written down, and what then happened, in a
-//!   [`simulator`].
+//! - [`script`] and [`play`]: what is to happen, written down, and what then happened, on real
+//!   servers or in a [`simulator`].
 //! - [`diagram`]: what servers traced, as a space-time diagram.
 //!
 //! # The scenario
@@ -28,7 +28,9 @@ mod children;
 pub mod clients;
 pub mod demo;
 pub mod diagram;
+mod folder;
 pub mod history;
+mod look;
 mod observer;
 pub mod play;
 pub mod plume;

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 
 use crate::arguments::{Arguments, Wrong};
 use crate::core::Order;
-use crate::lab::script::Script;
+use crate::lab::script::{Network, Script};
 use crate::lab::simulator::Simulator;
 
 use super::driver::play;
+use super::processes::Processes;
 
 /// A play that is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,9 +49,6 @@ pub fn request(line: &mut Arguments) -> Result<Command, Wrong> {
     if seeded && !command.simulate {
         return Err("--seed is for the simulator; add --simulate".to_owned());
     }
-    if !command.simulate {
-        return Err("only the simulator plays scripts; add --simulate".to_owned());
-    }
     Ok(command)
 }
 
@@ -63,7 +61,31 @@ pub fn request(line: &mut Arguments) -> Result<Command, Wrong> {
 pub fn run(command: &Command) -> Result<bool, String> {
     let script = Script::read(&command.file)?;
     let mut out = io::stdout().lock();
-    simulate(&script, command, &mut out)
+    if command.simulate {
+        simulate(&script, command, &mut out)
+    } else {
+        perform(&script, command, &mut out)
+    }
+}
+
+/// Plays a script on real processes, and writes transcript and verdict to `out`. Blocks for as long
+/// as they take.
+///
+/// # Errors
+/// As for [`run`].
+pub fn perform(script: &Script, command: &Command, out: &mut dyn Write) -> Result<bool, String> {
+    let order = command.order.unwrap_or(script.order);
+    // Who does not read it still gets the exit status.
+    let _ = writeln!(out, "{}\nOn real processes under {order}.", script.claim);
+    if script.network != Network::default() {
+        let _ =
+            writeln!(out, "Its network is the real one; the line 'network' is for the simulator.");
+    }
+    let _ = writeln!(out);
+    let mut processes = Processes::start(script, order, command.trace.as_deref())?;
+    let outcome = play(script, &mut processes, out)?;
+    let _ = write!(out, "\n{outcome}");
+    Ok(outcome.holds())
 }
 
 /// Plays a script in the simulator, and writes transcript and verdict to `out`.

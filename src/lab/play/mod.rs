@@ -22,6 +22,7 @@
 pub mod command;
 mod driver;
 mod outcome;
+pub mod processes;
 mod record;
 mod steps;
 

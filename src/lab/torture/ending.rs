@@ -5,21 +5,18 @@
 //! sees what comes after them. So updates may be held back for ever, but only those that wait for
 //! a write that no server has applied, of an origin that was killed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, Error};
 use crate::core::Version;
 use crate::lab::children::Children;
-use crate::protocol::reply::Reply;
+use crate::lab::look::{self, Held, Store};
 
 /// How long the servers may take to agree.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// What a server shows: keys, values and versions.
-type Store = BTreeMap<String, (String, Version)>;
 
 /// Waits until all servers, which all run and are linked, have applied the same and show the same,
 /// and nothing is held back that could still be shown. `killed` are the ids of those that ever
@@ -30,7 +27,7 @@ type Store = BTreeMap<String, (String, Version)>;
 pub(super) fn agree(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match look(children, killed) {
+        match try_once(children, killed) {
             Ok(lost) => return Ok(lost),
             Err(why) if Instant::now() >= deadline => {
                 let seconds = PATIENCE.as_secs();
@@ -41,7 +38,7 @@ pub(super) fn agree(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, 
     }
 }
 
-fn look(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
+fn try_once(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
     let servers = children.running();
     let mut clients = Vec::new();
     for &place in &servers {
@@ -50,7 +47,7 @@ fn look(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
     let name = |place: usize| children.name(servers[place]);
     let mut applied = Vec::new();
     for client in &mut clients {
-        applied.push(applied_of(client)?);
+        applied.push(look::info(client, "applied")?);
     }
     if let Some(place) = applied.iter().position(|other| *other != applied[0]) {
         let (first, other) = (&applied[0], &applied[place]);
@@ -58,17 +55,16 @@ fn look(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
     }
     let mut held = BTreeSet::new();
     for place in 0..clients.len() {
-        for line in asked(&mut clients[place], &["PENDING"])?.texts() {
-            let (version, missing) =
-                waiting(line).ok_or_else(|| format!("this is no line of PENDING: {line}"))?;
-            hopeless(&mut clients, missing, killed)
-                .map_err(|why| format!("{} holds {line}, and {why}", name(place)))?;
+        for Held { version, missing } in look::held(&mut clients[place])? {
+            hopeless(&mut clients, missing, killed).map_err(|why| {
+                format!("{} holds {version} until {missing} comes, and {why}", name(place))
+            })?;
             held.insert(version);
         }
     }
     let mut stores = Vec::new();
     for client in &mut clients {
-        stores.push(store(client)?);
+        stores.push(look::store(client)?);
     }
     for (place, other) in stores.iter().enumerate() {
         if let Some(difference) = difference(&stores[0], other) {
@@ -76,26 +72,6 @@ fn look(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
         }
     }
     Ok(held.len() as u64)
-}
-
-fn asked(client: &mut Client, words: &[&str]) -> Result<Reply, String> {
-    client.request(words).map_err(|error| error.to_string())
-}
-
-/// What a server says in `INFO` that it has applied.
-fn applied_of(client: &mut Client) -> Result<String, String> {
-    let info = asked(client, &["INFO"])?;
-    let mut lines = info.text().unwrap_or_default().lines();
-    let applied = lines.find_map(|line| line.strip_prefix("applied:"));
-    applied.map(str::to_owned).ok_or_else(|| "INFO does not say what is applied".to_owned())
-}
-
-/// Which version waits for which, in a line of `PENDING`.
-fn waiting(line: &str) -> Option<(Version, Version)> {
-    let (left, right) = line.rsplit_once(" waits for ")?;
-    let version = &left[left.rfind('(')?..];
-    let (missing, _) = right.split_once(" since ")?;
-    Some((version.parse().ok()?, missing.parse().ok()?))
 }
 
 /// Whether nobody can ever show this version.
@@ -118,29 +94,6 @@ fn hopeless(
     Ok(())
 }
 
-/// All that a server shows.
-fn store(client: &mut Client) -> Result<Store, String> {
-    let mut keys = BTreeSet::new();
-    let mut cursor = "0".to_owned();
-    loop {
-        let reply = asked(client, &["SCAN", &cursor])?;
-        let Reply::Array(parts) = &reply else { return Err(format!("{reply:?} to SCAN")) };
-        let [next, found] = parts.as_slice() else { return Err(format!("{reply:?} to SCAN")) };
-        keys.extend(found.texts().into_iter().map(str::to_owned));
-        next.text().unwrap_or("0").clone_into(&mut cursor);
-        if cursor == "0" {
-            break;
-        }
-    }
-    let mut store = Store::new();
-    for key in keys {
-        if let Some(found) = client.read(&key).map_err(|error| error.to_string())? {
-            store.insert(key, found);
-        }
-    }
-    Ok(store)
-}
-
 /// The first key about which two servers differ, and how.
 fn difference(one: &Store, other: &Store) -> Option<String> {
     let key = one.keys().chain(other.keys()).find(|&key| one.get(key) != other.get(key))?;
@@ -154,14 +107,6 @@ fn difference(one: &Store, other: &Store) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_pending_tells_who_waits_for_whom() {
-        let line = "a (1, 2) key (19, 2) waits for (17, 1) since 300 ms";
-        let expected = (Version::from((19, 2)), Version::from((17, 1)));
-        assert_eq!(waiting(line), Some(expected));
-        assert_eq!(waiting("z (19, 2)"), None);
-    }
 
     #[test]
     fn stores_differ_in_values_and_in_keys() {

@@ -21,7 +21,7 @@ mod tally;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,6 +34,7 @@ use crate::core::Order;
 
 use super::checker::{Model, check};
 use super::children::Children;
+use super::folder::Folder;
 use super::history::History;
 use clients::{Keys, Player, Round};
 use nemesis::Nemesis;
@@ -114,13 +115,16 @@ pub fn request(line: &mut Arguments) -> Result<Request, Wrong> {
 /// # Errors
 /// It could not be tried: a server does not start, or a file cannot be written.
 pub fn run(request: &Request) -> Result<bool, String> {
-    let folder = Folder::create(request.keep.as_deref())?;
+    let mut folder = match &request.keep {
+        Some(path) => Folder::lasting(path)?,
+        None => Folder::temporary("torture")?,
+    };
     say(&format!(
         "seed {}, order {}, {} servers, {} clients, {} s. The same seed draws the same faults and \
          operations, but timing is never the same",
         request.seed, request.order, request.servers, request.clients, request.seconds
     ))?;
-    let mut torture = Torture::start(request, &folder.path)?;
+    let mut torture = Torture::start(request, folder.path())?;
     let mut found = torture.rounds()?;
     found.extend(too_quiet(request, &torture.tally));
     say(&format!("\nIn {} rounds:\n{}", torture.rounds, torture.tally))?;
@@ -130,14 +134,14 @@ pub fn run(request: &Request) -> Result<bool, String> {
             "Order {} held: all servers agree, the checker finds nothing.",
             request.order
         ))?;
-        folder.remove();
         return Ok(true);
     }
+    folder.keep();
     say(&found.join("\n"))?;
     say(&format!(
         "FAILED with seed {}. Histories and what the servers said are in {}",
         request.seed,
-        folder.path.display()
+        folder.path().display()
     ))?;
     Ok(false)
 }
@@ -151,33 +155,6 @@ fn too_quiet(request: &Request, tally: &Tally) -> Option<String> {
     let long = Duration::from_secs(request.seconds) >= TRIED;
     let quiet = long && request.order == Order::Causal && tally.of(Count::Held) == 0;
     quiet.then(|| "No update was ever held back, so this run has shown nothing".to_owned())
-}
-
-/// Where the files of a run are.
-struct Folder {
-    path: PathBuf,
-    temporary: bool,
-}
-
-impl Folder {
-    fn create(keep: Option<&str>) -> Result<Self, String> {
-        let name = format!("causal-lab-torture-{}", std::process::id());
-        let path = keep.map_or_else(|| std::env::temp_dir().join(name), PathBuf::from);
-        let failed = |error| format!("{}: {error}", path.display());
-        fs::create_dir_all(&path).map_err(failed)?;
-        if fs::read_dir(&path).map_err(failed)?.next().is_some() {
-            return Err(format!("{} is not empty; name another folder", path.display()));
-        }
-        Ok(Self { path, temporary: keep.is_none() })
-    }
-
-    /// Nobody needs the files any more, unless they were asked for.
-    fn remove(self) {
-        if self.temporary {
-            // What cannot be removed, the system's own cleaning will.
-            let _ = fs::remove_dir_all(self.path);
-        }
-    }
 }
 
 /// A run.
@@ -196,7 +173,7 @@ impl<'a> Torture<'a> {
         let names: Vec<String> = (1..=request.servers).map(|id| format!("server-{id}")).collect();
         let order = request.order.to_string();
         let arguments = ["--quiet", "--log-time", "--order", &order].map(str::to_owned);
-        let children = Children::start(&names, &arguments, folder)?;
+        let children = Children::start(&names, &arguments, folder, None)?;
         Ok(Self {
             request,
             folder,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::client::Error;
 use crate::core::Order;
 use crate::lab::children::Children;
+use crate::lab::look;
 
 use super::ending;
 use super::plan::{self, Fault, Scene};
@@ -152,9 +153,9 @@ impl Nemesis {
     /// Asks all servers how many updates they have held back.
     fn look(&mut self, tally: &Tally) {
         for place in self.children.running() {
-            let Ok(info) = self.children.info(place) else { continue };
-            let held = info.lines().find_map(|line| line.strip_prefix("delayed_total:"));
-            let held = held.and_then(|held| held.trim().parse().ok()).unwrap_or(0);
+            let Ok(mut client) = self.children.client(place) else { continue };
+            let held = look::info(&mut client, "delayed_total");
+            let held = held.ok().and_then(|held| held.parse().ok()).unwrap_or(0);
             tally.add(Count::Held, u64::saturating_sub(held, self.held[place]));
             self.held[place] = held;
         }

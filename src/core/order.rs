@@ -1,7 +1,7 @@
 //! The delivery rules, side by side: when may a received update be shown?
 //!
 //! `causal` is the rule of [this protocol](super). The others are here to be compared with it: one
-//! that is stronger and dearer, the absence of any rule, and four mistakes. [`Rules::first_missing`]
+//! that is stronger and dearer, the absence of any rule, and four mistakes. `Rules::first_missing`
 //! and [`Order::wins`] say all that there is to a rule; the rest of this file keeps what they ask.
 //!
 //! | rule | an update is shown | what goes wrong |

@@ -1,9 +1,9 @@
 //! `causal-lab torture`: random load and random faults on real server processes, then the checker.
 //!
 //! A run goes in *rounds* of some seconds. In a round clients write, read, delete and move
-//! ([`clients`]), while links are cut, updates delayed and servers killed ([`plan`]). Then the
+//! (`clients`), while links are cut, updates delayed and servers killed (`plan`). Then the
 //! checker judges all that clients did and saw, everything is healed, and the servers must come to
-//! agree ([`ending`]). Each round has keys and sessions of its own, but the servers go on: what one round
+//! agree (`ending`). Each round has keys and sessions of its own, but the servers go on: what one round
 //! left behind is there in the next. So a violation is found soon after it happened, and a long run
 //! costs no more memory than a short one.
 //!

@@ -4,8 +4,9 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test scripts` writes them anew; then read what has changed.
 
+mod golden;
+
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
 use causal_kv::core::Order;
@@ -13,67 +14,23 @@ use causal_kv::lab::play::command::{Command, simulate};
 use causal_kv::lab::script::Script;
 use causal_kv::trace::{Event, What};
 
-struct Golden {
-    path: PathBuf,
-    name: String,
-    text: String,
-    orders: Vec<Order>,
-}
+use golden::Golden;
 
-impl Golden {
-    fn read(path: PathBuf) -> Self {
-        let text = fs::read_to_string(&path).expect("it is text");
-        let name =
-            path.file_name().and_then(|name| name.to_str()).expect("a plain name").to_owned();
-        let orders = text.lines().find_map(|line| line.strip_prefix("# orders: "));
-        let orders = orders.unwrap_or("causal").split(' ');
-        let orders = orders.map(|order| order.parse().expect("a delivery rule")).collect();
-        Self { path, name, text, orders }
-    }
-
-    /// Transcript and verdict, and whether the play holds.
-    fn play(&self, order: Order, seed: u64) -> (String, bool) {
-        let script = Script::parse(&self.name, &self.text).expect("it is well formed");
-        let command = Command { order: Some(order), seed, ..Command::default() };
-        let mut out = Vec::new();
-        let holds = simulate(&script, &command, &mut out).expect("the simulator goes on");
-        (String::from_utf8(out).expect("it is text"), holds)
-    }
-
-    fn expected(&self) -> String {
-        let lines = self.text.lines().filter_map(|line| line.strip_prefix("#>"));
-        lines.map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned() + "\n").collect()
-    }
-
-    fn update(&self, told: &str) {
-        let (script, _) = self.text.split_once("#>").unwrap_or((&self.text, ""));
-        let lines = told.lines().map(|line| format!("#> {line}").trim_end().to_owned() + "\n");
-        let text = script.to_owned() + &lines.collect::<String>();
-        fs::write(&self.path, text).expect("it can be written");
-    }
-}
-
-fn all() -> Vec<Golden> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let entries = fs::read_dir(folder).expect("a folder of this repository");
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    assert!(paths.len() > 20, "scripts are missing");
-    paths.sort();
-    paths.into_iter().map(Golden::read).collect()
+/// Transcript and verdict, and whether the play holds.
+fn play(golden: &Golden, order: Order, seed: u64) -> (String, bool) {
+    let script = Script::parse(&golden.name, &golden.text).expect("it is well formed");
+    let command = Command { order: Some(order), seed, ..Command::default() };
+    let mut out = Vec::new();
+    let holds = simulate(&script, &command, &mut out).expect("the simulator goes on");
+    (String::from_utf8(out).expect("it is text"), holds)
 }
 
 #[test]
 fn every_script_plays_as_it_is_told() {
-    for golden in all() {
-        let plays = golden.orders.iter().map(|&order| golden.play(order, 0).0);
-        let told = plays.collect::<Vec<_>>().join("\n----\n\n");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            golden.update(&told);
-        } else {
-            let trimmed =
-                |text: &str| text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
-            assert_eq!(trimmed(&told), trimmed(&golden.expected()), "{}", golden.name);
-        }
+    let all = golden::all("scripts");
+    assert!(all.len() > 20, "scripts are missing");
+    for golden in all {
+        golden.compare(golden.orders.iter().map(|&order| play(&golden, order, 0).0));
     }
 }
 
@@ -81,19 +38,19 @@ fn every_script_plays_as_it_is_told() {
 /// every seed, and each wrong rule is caught by the checker.
 #[test]
 fn the_right_rules_hold_and_the_wrong_ones_are_caught() {
-    let goldens = all();
+    let goldens = golden::all("scripts");
     let is_right = |order: Order| matches!(order, Order::Causal | Order::Total);
     for golden in &goldens {
         for &order in golden.orders.iter().filter(|&&order| is_right(order)) {
             for seed in 0..20 {
-                let (told, holds) = golden.play(order, seed);
+                let (told, holds) = play(golden, order, seed);
                 assert!(holds, "{} under {order}, seed {seed}:\n{told}", golden.name);
             }
         }
     }
     for order in Order::ALL.into_iter().filter(|&order| !is_right(order)) {
         let caught = goldens.iter().filter(|golden| golden.orders.contains(&order));
-        let mut caught = caught.map(|golden| golden.play(order, 0).0);
+        let mut caught = caught.map(|golden| play(golden, order, 0).0);
         assert!(caught.any(|told| told.contains("VIOLATED")), "{order} is not caught");
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::play::command as play;
-use causal_kv::lab::{check, clients, demo, diagram, ports, servers, torture};
+use causal_kv::lab::{check, clients, demo, diagram, explore, ports, servers, torture};
 use causal_kv::text::printable;
 
 const HELP: &str = "\
@@ -30,6 +30,9 @@ Usage: causal-lab SUBCOMMAND
              where N decides what the script leaves to chance; O is a delivery rule (see
              causal-server --help), if not the script's; F gets the events, for diagrams.
              Exit status 0: the play holds, 1: it does not, 2: the script is not well formed
+  explore    every delivery order of a small script: explore FILE [--order O] [--states N]; prints
+             how many there are, and a shortest run that fails, as a script for play. Exit status 0:
+             all hold, 1: one does not, 2: not well formed, or more than N states (5000000)
   diagram    a space-time diagram of what causal-server --trace has recorded: diagram TRACE...
              -o out.svg, or out.html to step through; --first N draws the first N events;
              --shiviz F also writes a log for ShiViz. Exit status 2: it cannot be drawn.
@@ -41,7 +44,7 @@ Usage: causal-lab SUBCOMMAND
 
   --help, --version";
 
-const SUBCOMMANDS: &str = "demo, servers, clients, check, play, diagram or torture";
+const SUBCOMMANDS: &str = "demo, servers, clients, check, play, explore, diagram or torture";
 
 /// What is to be done; gives whether it turned out well.
 type Task = Box<dyn FnOnce() -> Result<bool, String>>;
@@ -102,6 +105,10 @@ fn task(line: &mut Arguments) -> Result<Task, Wrong> {
         "play" => {
             let request = play::request(line)?;
             Box::new(move || play::run(&request))
+        }
+        "explore" => {
+            let request = explore::request(line)?;
+            Box::new(move || explore::run(&request))
         }
         "diagram" => {
             let request = diagram::request(line)?;

@@ -7,7 +7,7 @@
 //! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
 //!   [`plume`] asks others for a second opinion.
 //! - [`script`] and [`play`]: what is to happen, written down, and what then happened, on real
-//!   servers or in a [`simulator`].
+//!   servers or in a [`simulator`]; [`explore`] goes through all that may happen.
 //! - [`diagram`]: what servers traced, as a space-time diagram.
 //!
 //! # The scenario
@@ -28,6 +28,7 @@ mod children;
 pub mod clients;
 pub mod demo;
 pub mod diagram;
+pub mod explore;
 mod folder;
 pub mod history;
 mod look;

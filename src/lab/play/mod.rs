@@ -23,7 +23,7 @@ pub mod command;
 mod driver;
 mod outcome;
 pub mod processes;
-mod record;
+pub(in crate::lab) mod record;
 mod steps;
 
 use std::collections::BTreeMap;

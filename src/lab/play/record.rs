@@ -6,7 +6,7 @@ use crate::lab::script::Script;
 
 /// A history that grows. Its lines are the script's.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(in crate::lab) struct Record {
     history: History,
     names: Vec<String>,
     /// Each client's current session, and how many it has had.
@@ -16,7 +16,7 @@ pub(super) struct Record {
 impl Record {
     /// An empty history of the script's clients. It calls the script by its file's name alone, as
     /// the checker names it in every line.
-    pub(super) fn new(script: &Script) -> Self {
+    pub(in crate::lab) fn new(script: &Script) -> Self {
         let mut history = History::default();
         let name = script.name.rsplit('/').next().unwrap_or_default();
         history.files.push(name.to_owned());
@@ -25,7 +25,7 @@ impl Record {
     }
 
     /// From now on what this client does belongs to a new session.
-    pub(super) fn begin_session(&mut self, client: usize) {
+    pub(in crate::lab) fn begin_session(&mut self, client: usize) {
         let (session, count) = &mut self.sessions[client];
         *session = self.history.sessions.len();
         *count += 1;
@@ -35,7 +35,7 @@ impl Record {
     }
 
     /// Takes in one operation. `shown` is what was written or shown.
-    pub(super) fn add(
+    pub(in crate::lab) fn add(
         &mut self,
         client: usize,
         line: usize,
@@ -54,7 +54,7 @@ impl Record {
     }
 
     /// All of it.
-    pub(super) fn into_history(self) -> History {
+    pub(in crate::lab) fn into_history(self) -> History {
         self.history
     }
 }

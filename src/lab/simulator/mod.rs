@@ -14,7 +14,7 @@
 //!
 //! - [`Simulator`], for [plays](super::play): an agenda in virtual time. Each update takes as long as
 //!   the script's `network` and the seed say, and waits if the director holds or delays it.
-//! - Whoever wants to see every possible next step, one after the other.
+//! - The [explorer](super::explore): every possible next step, one after the other.
 //!
 //! # What is simulated
 //!
@@ -40,9 +40,9 @@ mod faults;
 mod link;
 mod narrator;
 mod random;
-mod server;
+pub(in crate::lab) mod server;
 mod stage;
 mod timed;
-mod world;
+pub(in crate::lab) mod world;
 
 pub use timed::Simulator;

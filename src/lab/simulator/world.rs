@@ -12,7 +12,7 @@ use crate::trace::{Event, What};
 use super::server::{Outcome, Server, Visible};
 
 /// A client and its session.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::lab) struct Session {
     /// The server that it talks to.
     pub(in crate::lab) at: usize,
@@ -53,7 +53,8 @@ pub(in crate::lab) enum Happening {
 /// All servers and sessions.
 #[derive(Clone, Debug)]
 pub(in crate::lab) struct World {
-    pub(in crate::lab) servers: Vec<Server>,
+    /// Shared between copies of the world until they change: the explorer keeps many.
+    pub(in crate::lab) servers: Vec<Rc<Server>>,
     pub(in crate::lab) sessions: Vec<Session>,
     clients: Rc<[String]>,
     /// What has happened since somebody took it from here.
@@ -65,7 +66,7 @@ impl World {
     /// clock goes ahead.
     pub(in crate::lab) fn new(script: &Script, order: Order, skews_us: &[u64]) -> Self {
         let ids = 1u32..;
-        let server = |(id, &skew_us)| Server::new(id, script.clock, order, skew_us);
+        let server = |(id, &skew_us)| Rc::new(Server::new(id, script.clock, order, skew_us));
         let mut world = Self {
             servers: ids.zip(skews_us).map(server).collect(),
             sessions: vec![Session::default(); script.clients.len()],
@@ -76,6 +77,11 @@ impl World {
             world.tell_start(place, name, 0);
         }
         world
+    }
+
+    /// A server that is to change.
+    fn server(&mut self, place: usize) -> &mut Server {
+        Rc::make_mut(&mut self.servers[place])
     }
 
     fn tell_start(&mut self, server: usize, name: &str, now_us: u64) {
@@ -173,7 +179,7 @@ impl World {
     fn write(&mut self, client: usize, key: &str, value: Option<String>, now_us: u64) -> Reply {
         let session = &mut self.sessions[client];
         let at = session.at;
-        let server = &mut self.servers[at];
+        let server = Rc::make_mut(&mut self.servers[at]);
         let dependencies = session.context.versions().collect();
         let change = Change { key: key.to_owned(), value };
         let written = server.write(&self.clients[client], dependencies, change, now_us);
@@ -203,20 +209,20 @@ impl World {
         now_us: u64,
     ) -> Result<(), Refused> {
         let sender = self.servers[from].replica.id();
-        let outcome = self.servers[to].receive(sender, update, now_us)?;
+        let outcome = self.server(to).receive(sender, update, now_us)?;
         self.publish(to, outcome, None, now_us);
         Ok(())
     }
 
     /// Rule `total`: a server hears from all others up to which timestamp they have sent all.
     pub(in crate::lab) fn promise(&mut self, to: usize, promises: &[(u32, u64)], now_us: u64) {
-        let outcome = self.servers[to].promises(promises, now_us);
+        let outcome = self.server(to).promises(promises, now_us);
         self.publish(to, outcome, None, now_us);
     }
 
     /// Rule `original`: a server's timer fires.
     pub(in crate::lab) fn wake(&mut self, server: usize, now_us: u64) {
-        let outcome = self.servers[server].wake(now_us);
+        let outcome = self.server(server).wake(now_us);
         self.publish(server, outcome, None, now_us);
     }
 
@@ -245,12 +251,12 @@ impl World {
     /// A server stops at once and loses all it has.
     pub(super) fn kill(&mut self, server: usize, now_us: u64) {
         self.tell(server, now_us, What::Stop);
-        self.servers[server].running = false;
+        self.server(server).running = false;
     }
 
     /// It starts again, empty. It takes no writes until it is opened.
     pub(super) fn start(&mut self, server: usize, name: &str, now_us: u64) {
-        self.servers[server].restart();
+        self.server(server).restart();
         self.tell_start(server, name, now_us);
     }
 
@@ -258,10 +264,10 @@ impl World {
     pub(super) fn open(&mut self, server: usize, peers: &[usize], now_us: u64) {
         for &peer in peers {
             let clock = self.servers[peer].replica.clock().last();
-            let Server { replica, skew_us, .. } = &mut self.servers[server];
+            let Server { replica, skew_us, .. } = self.server(server);
             // A clock too far ahead is refused here as it is everywhere.
             let _ = replica.witness(clock, now_us + *skew_us);
         }
-        self.servers[server].replica.open();
+        self.server(server).replica.open();
     }
 }

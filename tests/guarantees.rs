@@ -4,6 +4,12 @@
 
 mod cluster;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use causal_kv::Client as Library;
+use causal_kv::client::{Event, Options};
 use causal_kv::core::Version;
 use cluster::client::Client;
 use cluster::{FOREVER_MS, Node, addresses, converged, mesh, shows};
@@ -134,4 +140,68 @@ fn what_was_pushed_goes_along() {
     let mut moved = move_to_two(&mut session, &nodes);
     assert_eq!(moved.read("k"), Some(("pushed".to_owned(), version)));
     converged(&addresses(&nodes));
+}
+
+/// A push is a read, also one that overtakes the reply to a write that was asked for before it: in
+/// the session it comes first. So the write must not be shown where what was pushed is missing.
+#[test]
+fn writes_follow_pushes_that_come_while_they_are_under_way() {
+    let nodes = mesh(3);
+    let servers = vec![nodes[0].address.to_string()];
+    let mut session = Library::connect(Options::new(servers)).expect("it listens");
+    session.join("1").expect("it joins");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| keep_busy(&nodes[0], &done));
+        let _done = Raised(&done);
+        let mut count = 0;
+        for _ in 0..200 {
+            count += usize::from(write_both(&nodes, &mut session));
+            // Some of them had been pushed before the write was looked at; hardly all.
+            if count == 12 {
+                break;
+            }
+        }
+        assert!(count > 0, "the server was never busy at the right moment");
+    });
+}
+
+/// Raised in the end, also if the test fails.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Gives a server much to look up, and nothing to write.
+fn keep_busy(node: &Node, done: &AtomicBool) {
+    let missing: Vec<String> = (0..20_000).map(|number| format!("missing-{number}")).collect();
+    let words: Vec<&str> = ["DEL"].into_iter().chain(missing.iter().map(String::as_str)).collect();
+    let mut client = node.client();
+    while !done.load(Ordering::Relaxed) {
+        assert_eq!(client.integer(&words), 0);
+    }
+}
+
+/// Writes at server 2, late at server 3, and then in a session that joined server 1. Gives whether
+/// the first write was pushed while the second was under way.
+fn write_both(nodes: &[Node], session: &mut Library) -> bool {
+    nodes[1].client().ok(&["DELAY", "3", FOREVER_MS]);
+    let pushed = nodes[1].client().write("cause", "new");
+    thread::sleep(Duration::from_millis(2));
+    let early = session.next_event(Duration::ZERO).expect("it is connected").is_some();
+    let written = session.write("effect", "new").expect("it is written");
+    let push = |event| matches!(event, Event::Push { version, .. } if version == pushed);
+    let overtaken = session.earlier_events().any(push) && !early;
+    let mut third = nodes[2].client();
+    let [cause, effect] = [pushed, written].map(|version| version.to_string());
+    if overtaken && third.call(&["AFTER", &effect, "TIMEOUT", "30"]).text() == Some("OK") {
+        third.ok(&["AFTER", &cause, "TIMEOUT", "0"]);
+    }
+    nodes[1].client().ok(&["HEAL", "3"]);
+    third.ok(&["AFTER", &effect, "TIMEOUT", "10000"]);
+    third.ok(&["AFTER", &cause, "TIMEOUT", "10000"]);
+    overtaken
 }

@@ -21,6 +21,7 @@ use crate::trace::What;
 use super::handoff::{Batch, Outcome, Slot};
 use super::mesh::Link;
 use super::publish::Publisher;
+use super::push;
 use super::shared::{QUEUE_MAX, Request, Shared, now_us};
 use super::tell::{Teller, told};
 
@@ -194,6 +195,10 @@ impl<'a> Apply<'a> {
             dependencies.clear();
             dependencies.extend_from_slice(&batch.dependencies[write.dependencies.clone()]);
             dependencies.append(&mut seen);
+            if let Some(cursor) = batch.pushes_from {
+                self.publisher.append();
+                push::seen_first(self.shared, replica, cursor, &mut dependencies);
+            }
             let changes = batch.changes(write);
             let sequence = Some(self.publisher.place());
             let mut outcome = Outcome { version: None, sequence, deleted: 0 };
@@ -277,7 +282,7 @@ impl<'a> Apply<'a> {
         self.teller.wrote(version, local.told, changes.clone());
         self.name_chain(replica, predecessor);
         self.publisher.publish(head, version, changes.clone());
-        self.remember(version, changes);
+        self.teller.remember(version, changes);
         Some(version)
     }
 
@@ -287,16 +292,6 @@ impl<'a> Apply<'a> {
         if predecessor == 0 {
             let count = replica.applied().chain_count();
             self.shared.chain_count.store(count, Ordering::Release);
-        }
-    }
-
-    fn remember<'c>(
-        &mut self,
-        version: Version,
-        changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-    ) {
-        if let Some((key, _)) = changes.last() {
-            self.teller.remember(key, version.timestamp);
         }
     }
 
@@ -348,7 +343,7 @@ impl<'a> Apply<'a> {
         self.teller.applied(replica, update, shown_as, waited);
         self.name_chain(replica, update.predecessor);
         self.publisher.publish(Head::from(update), shown_as, changes(update));
-        self.remember(shown_as, changes(update));
+        self.teller.remember(shown_as, changes(update));
         self.shared.updates_remote.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -359,7 +354,7 @@ impl<'a> Apply<'a> {
         self.teller.shown(replica, version, version, Some(waited));
         self.name_chain(replica, update.predecessor);
         self.publisher.show(Head::from(update), changes(update));
-        self.remember(version, changes(update));
+        self.teller.remember(version, changes(update));
     }
 
     fn refuse(&self, link: &Link, error: &Refusal) {

@@ -56,6 +56,9 @@ pub(super) struct Batch {
     pub(super) outcomes: Vec<Outcome>,
     /// What deletes that found nothing have shown, if no write of the batch came after them.
     pub(super) seen: Vec<Version>,
+    /// For a client that joined: what is in the log from this place on will be pushed before the
+    /// replies, so the writes depend on it.
+    pub(super) pushes_from: Option<u64>,
     /// Who writes, for the trace; empty if there is none.
     pub(super) client: String,
     /// Why all of them were refused.

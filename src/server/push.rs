@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::core::Update;
+use crate::core::{Context, Replica, Update, Version};
+use crate::log::Entry;
 use crate::protocol::encode::{bulk_into, header_into};
 use crate::protocol::link::Frame;
 use crate::protocol::resp::{Asked, Decoder};
@@ -41,6 +42,43 @@ pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &
             return;
         }
     }
+}
+
+/// Adds to a write's dependencies what its client is pushed before the reply, because it was applied
+/// before the write: all that the log has from `cursor` on.
+pub(super) fn seen_first(
+    shared: &Shared,
+    replica: &Replica,
+    cursor: u64,
+    dependencies: &mut Vec<Version>,
+) {
+    let mut context = Context::default();
+    let mut see = |version| {
+        context.see(version, replica.applied().chain_of(version).unwrap_or_default());
+    };
+    dependencies.drain(..).for_each(&mut see);
+    // It fails only for a client that does not keep up: that one is pushed nothing any more.
+    let _ = shared.shown.read(cursor, |entry| {
+        if is_pushed(&entry) {
+            see(entry.version);
+        }
+        ControlFlow::Continue(())
+    });
+    dependencies.extend(context.versions());
+}
+
+/// Whether a change of an update became visible.
+fn is_pushed(entry: &Entry<'_>) -> bool {
+    if entry.hidden().next().is_none() {
+        return true;
+    }
+    let mut decoder = Decoder::default();
+    decoder.expect_peer();
+    decoder.extend(entry.frame);
+    let found = decoder.next_request();
+    debug_assert!(matches!(found, Ok(Some(Asked::Array))));
+    let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { return false };
+    entry.hidden().count() < update.changes.len()
 }
 
 impl Session {

@@ -228,7 +228,8 @@ impl Session {
         if self.deferred.is_empty() {
             return;
         }
-        let batch = self.batch.take().expect("it is away only here");
+        let mut batch = self.batch.take().expect("it is away only here");
+        batch.pushes_from = self.push_cursor().filter(|_| !self.shared.options.order.shows_apart());
         let request = Request::Write(batch, Arc::clone(&self.slot));
         if self.shared.apply.send(request).is_err() {
             self.closing = true;

@@ -146,11 +146,17 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// This key was shown last.
-    pub(super) fn remember(&mut self, key: &str, timestamp: u64) {
-        self.last.0.clear();
-        self.last.0.push_str(key);
-        self.last.1 = timestamp;
+    /// These changes were shown last, under this version.
+    pub(super) fn remember<'c>(
+        &mut self,
+        version: Version,
+        changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
+    ) {
+        if let Some((key, _)) = changes.last() {
+            self.last.0.clear();
+            self.last.0.push_str(key);
+            self.last.1 = version.timestamp;
+        }
     }
 
     /// The event that an update became visible.

@@ -7,6 +7,8 @@
 //!
 //! The tail that is kept is bounded in bytes. A cursor that falls off it gets [`FellBehind`].
 
+pub mod disk;
+
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::Instant;

@@ -315,3 +315,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

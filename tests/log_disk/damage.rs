@@ -76,7 +76,7 @@ fn every_byte_that_flips_is_noticed_and_no_synced_update_is_cut() {
     let (mut refused, mut cut) = (0, 0);
     for file in 0..files.len() {
         for at in 0..files[file].1.len() {
-            for pattern in [0x01, 0xff] {
+            for pattern in [0x01, 0x20, 0xff] {
                 let mut damaged = files.clone();
                 damaged[file].1[at] ^= pattern;
                 directory.put(&damaged);
@@ -132,6 +132,38 @@ fn what_a_power_loss_makes_of_a_tail_is_cut() {
         }
     }
     assert!(cuts > 30, "{cuts}");
+}
+
+#[test]
+fn a_torn_group_is_cut_though_its_end_is_whole() {
+    let directory = Directory::new("group");
+    let mut writer = reopen(&directory, PLAIN(Fsync::Always));
+    append(&mut writer, 2);
+    let start = writer.segments()[0].bytes;
+    append(&mut writer, 3);
+    drop(writer);
+    let path = directory.last();
+    let mut bytes = fs::read(&path).expect("it is there");
+    let place = usize::try_from(start).expect("it is small");
+    bytes[place..place + 60].fill(0);
+    fs::write(&path, bytes).expect("there is room");
+    let (_, recovery) = replay(&directory, PLAIN(Fsync::Never)).expect("nothing claims the group");
+    assert_eq!((recovery.updates, recovery.cut.expect("it is torn").offset), (2, start));
+}
+
+#[test]
+fn a_record_of_another_file_is_none_here() {
+    let directory = Directory::new("stale");
+    for _ in 0..2 {
+        append(&mut reopen(&directory, PLAIN(Fsync::Never)), 2);
+    }
+    let mut files = directory.contents();
+    // The first file's records, at the same offsets of the second.
+    let (heading, records) = (files[1].1[..92].to_vec(), files[0].1[92..].to_vec());
+    files[1].1 = [heading, records].concat();
+    directory.put(&files);
+    let (_, recovery) = replay(&directory, PLAIN(Fsync::Never)).expect("a torn tail");
+    assert_eq!((recovery.updates, recovery.cut.expect("stale").offset), (2, 92));
 }
 
 #[test]

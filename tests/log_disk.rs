@@ -1,6 +1,7 @@
 //! The log's files: what is appended comes back, in one piece or not at all.
 
 use std::fs;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -42,8 +43,8 @@ fn what_is_appended_comes_back() {
     }
     // Each start begins a file, and a start that wrote nothing leaves none.
     drop(reopen(&directory, Options::new(1)));
-    reopen(&directory, Options::new(1));
-    assert_eq!(directory.files().len(), 5);
+    let writer = reopen(&directory, Options::new(1));
+    assert_eq!((directory.files().len(), writer.segments().len()), (5, 5));
 }
 
 #[test]
@@ -225,6 +226,23 @@ fn readers_read_while_the_writer_writes() {
             assert_eq!(reader.join().expect("it did not fail"), writer.next());
         }
     });
+}
+
+#[test]
+fn a_reader_never_looks_beyond_what_was_appended() {
+    let directory = Directory::new("beyond");
+    let mut writer = reopen(&directory, options(Fsync::Never, u64::MAX));
+    append(&mut writer, 1);
+    // A group on its way, that will be cut again.
+    let mut file = fs::File::options().append(true).open(directory.last()).expect("it is there");
+    let whole = file.metadata().expect("it is there").len();
+    file.write_all(&[b'@'; 500]).expect("there is room");
+    let mut cursor = writer.reader().cursor(0);
+    assert!(cursor.read().expect("it is whole").is_some());
+    assert!(cursor.read().expect("it is whole").is_none());
+    file.set_len(whole).expect("it can be cut");
+    append(&mut writer, 1);
+    assert_eq!(cursor.read().expect("it is whole"), Some(&frame(&update(1))[..]));
 }
 
 #[test]

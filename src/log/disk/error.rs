@@ -49,7 +49,7 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Why a log cannot be opened. Nothing has been changed.
+/// Why a log cannot be opened. But for [`Failed`](Self::Failed), no file has been changed.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another server has it open.

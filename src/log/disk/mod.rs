@@ -1,42 +1,44 @@
 //! The log on disk: what is acknowledged stays, and what is damaged is noticed.
 //!
 //! A data directory has a `lock`, which one server holds, and the log in *segments*, numbered by
-//! their first update: `log-00000000000000000000`, ... A segment is a line of its own and then one
-//! record for each update, which is the frame that also goes over the links, so `less` shows it. See
-//! [the segment](Segment)'s first line in `segment.rs` and the record's in `record.rs`. Other files in
-//! the directory are left alone.
+//! their first update: `log-00000000000000000000` and so on. A segment is a line of its own (see
+//! `segment.rs`), then a record for each update (see `record.rs`): the frame that also goes over
+//! the links, so `less` shows it. Other files in the directory are left alone.
 //!
 //! # Who does what
 //!
 //! [`open`] replays the log and gives the one [`Writer`]. It appends updates in groups, one write
-//! each, and syncs as [`Fsync`] says. A [`Reader`] reads updates back while the writer goes on, with
-//! file handles of its own, and never beyond what was appended.
+//! each, and syncs as [`Fsync`] says. A [`Reader`] reads updates back while the writer goes on,
+//! with file handles of its own, and never beyond what was appended.
 //!
 //! # What a crash leaves, and what it does not
 //!
 //! A process that is killed leaves a beginning of what it wrote. A machine that loses power leaves,
-//! of what was not synced, anything: some sectors and not others, zeroes, the file's old length. What
-//! was synced stays. So at a start the log is cut at the first place that is not a whole record, *if
-//! nothing says that the place was synced*; [`Recovery::cut`] tells how much was lost. Two things say
-//! so:
+//! of what was not synced, anything: some sectors and not others, zeroes, a file of the old length.
+//! What was synced stays. So at a start the log is cut at the first place that is not a whole
+//! record, *if nothing says that the place was synced*; [`Recovery::cut`] tells how much was lost.
+//! Two things say so:
 //!
 //! - A later segment. A segment is synced before the next one begins, and every start begins a new
-//!   one, so a segment is never appended to again after a crash.
-//! - A later record's claim. Every record says up to where its segment was synced when the record was
-//!   written. So the log is searched beyond the damage for records, at every byte.
+//!   one: what a crash has left is never appended to.
+//! - A later record's claim. Every record says up to where its segment was synced when the record
+//!   was written. So the log is searched beyond the damage, at every byte, for records.
 //!
-//! Then it is not a crash's doing: [`OpenError::Damaged`]. To take rot for a torn tail would throw
-//! acknowledged updates away (Alagappan 2018). What no claim followed cannot be told apart: the last
-//! group before a crash under `always`. After a second of idleness a mark claims that as well.
+//! Then it was no crash, and the start is refused: [`OpenError::Damaged`]. To take rot for a torn
+//! tail would throw acknowledged updates away (Alagappan 2018).
+//!
+//! Two things cannot be known. What no claim followed may have been synced: the last group before a
+//! crash under `always` (a second of idleness, and a mark claims that as well). And a file that was
+//! made shorter by hand takes its claims with it.
 //!
 //! # When the disk fails
 //!
-//! - *A write fails*: the disk is full. The file is cut back to where it was, and the cut is synced,
-//!   so that what was refused cannot come back. If even that fails, it is tried again before the next
-//!   group. The caller may go on, and read.
-//! - *A sync fails*: the kernel may have dropped the pages and marked them clean, and the next sync
-//!   would say that all is well (Rebello 2020). Nothing is known any more, so it is the end:
-//!   [`WriteError::Fatal`] for this and every later call.
+//! - *A write fails*: the disk is full. The file is cut back to where it was, and the cut is
+//!   synced, so that what was refused cannot come back. If even that fails, it is tried again
+//!   before the next group. The caller may go on, and read.
+//! - *A sync fails*: the kernel may have dropped what it could not write, and the next sync would
+//!   say that all is well (Rebello 2020). Nothing is known any more, so it is the end:
+//!   [`WriteError::Fatal`], now and ever after.
 //!
 //! # Papers
 //!

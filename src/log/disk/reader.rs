@@ -47,8 +47,8 @@ impl Reader {
         self.extent.lock().segments[0].first
     }
 
-    /// A cursor that begins with update number `sequence`. Nothing is read yet. Its first step reads
-    /// that update's segment from the beginning; later steps go on from there.
+    /// A cursor that begins with update number `sequence`. Nothing is read yet. Its first step
+    /// reads that update's segment from the beginning; later steps go on from there.
     pub fn cursor(&self, sequence: u64) -> Cursor {
         Cursor { reader: self.clone(), next: sequence, open: None }
     }

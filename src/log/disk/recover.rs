@@ -182,7 +182,7 @@ where
         let file = File::open(&path).map_err(Failure::to("open", &path))?;
         if last && bytes < HEADING_BYTES as u64 {
             let what = "its first line is cut short";
-            return Ok((bytes > 0).then_some(Cut { file: path, offset: 0, bytes, what }));
+            return Ok(Some(Cut { file: path, offset: 0, bytes, what }));
         }
         let mut line = Vec::with_capacity(HEADING_BYTES);
         let read = (&file).take(HEADING_BYTES as u64).read_to_end(&mut line);

@@ -21,8 +21,8 @@ const BUFFER_BYTES_USUAL_MAX: usize = 4 << 20;
 
 /// The one that appends. While it lives, the directory is locked.
 ///
-/// Whoever holds it calls [`sync`](Self::sync) whenever [`due`](Self::due) has come, and in the end.
-/// To drop it syncs nothing.
+/// Whoever holds it calls [`sync`](Self::sync) whenever [`due`](Self::due) has come, and in the
+/// end. To drop it syncs nothing.
 #[derive(Debug)]
 pub struct Writer {
     directory: PathBuf,
@@ -302,7 +302,7 @@ impl Writer {
     }
 
     /// Removes the files that hold only updates before number `sequence`. Cursors that are in them
-    /// are told that they were trimmed. Syncs the directory, so it blocks as long as the disk takes.
+    /// are told that they were trimmed. Syncs the directory, and blocks as long as the disk takes.
     pub fn remove_before(&mut self, sequence: u64) -> Result<(), Failure> {
         // One by one, the oldest first: whenever it breaks off, what is left has no gap.
         loop {

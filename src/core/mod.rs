@@ -41,7 +41,7 @@
 //! - **R11, pushes.** Only what became visible is pushed, and `applied` is raised before the store
 //!   shows the update, so that no reply shows what the session's context cannot name.
 //!
-//! Rules R7 to R10 (snapshots, forgetting deletes and lost updates) belong to keeping data on disk.
+//! Rules R7 to R10 (snapshots, forgetting deletes and lost updates) are not built yet.
 //!
 //! # Invariants
 //!
@@ -105,7 +105,7 @@ pub use context::Context;
 pub use effect::{Effect, Loading, Refusal, Stamp, Waited};
 pub use order::Order;
 pub use pending::{Held, Limits, Pending};
-pub use replica::Replica;
+pub use replica::{Checkpoint, Replica};
 pub use store::{Shown, Store};
 pub use update::{Change, Update};
 pub use version::{Version, VersionError};

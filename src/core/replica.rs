@@ -13,6 +13,14 @@ use super::version::Version;
 /// Updates to be looked at again, each with what released it.
 type Ready = BTreeMap<Version, (Held, Version)>;
 
+/// A replica's state that a refused group is taken back to.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    applied: Applied,
+    rules: Rules,
+    chain: Option<(u64, u64)>,
+}
+
 /// One full copy's state machine. See [the protocol](super) for its rules and invariants.
 #[derive(Clone, Debug)]
 pub struct Replica {
@@ -40,6 +48,38 @@ impl Replica {
         let (pending, rules) = (Pending::new(limits), Rules::new(order));
         let (writes_above, chain, delayed_total) = (None, None, 0);
         Self { id, clock, applied, pending, rules, writes_above, chain, delayed_total }
+    }
+
+    /// Before anything else: takes in an update of its log. Gives false if it does not follow what
+    /// was taken in before it.
+    pub fn restore(&mut self, update: &Update) -> bool {
+        let Version { timestamp, .. } = update.version;
+        // Its own log is beyond doubt: the bound is for what others say.
+        let _ = self.clock.witness(timestamp, timestamp);
+        self.rules.shown(update, update.version);
+        if self.applied.advance(update.version, update.predecessor) {
+            self.close_gaps(update.version, &mut Ready::new());
+            return true;
+        }
+        let may_leave_gaps = self.rules.order.may_leave_gaps();
+        if may_leave_gaps {
+            self.rules.remember_early(update.version, update.predecessor);
+        }
+        may_leave_gaps
+    }
+
+    /// What [`undo`](Self::undo) needs to take back all that comes after.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let (applied, rules) = (self.applied.clone(), self.rules.clone());
+        Checkpoint { applied, rules, chain: self.chain }
+    }
+
+    /// Takes back what was written, received and applied since a checkpoint: its log was refused by
+    /// the disk. The clock stays, so no version is given out twice. Held updates that were released
+    /// are gone; they are only a cache, but peers have to be asked for them again.
+    pub fn undo(&mut self, checkpoint: Checkpoint) {
+        let Checkpoint { applied, rules, chain } = checkpoint;
+        (self.applied, self.rules, self.chain) = (applied, rules, chain);
     }
 
     /// Rule R4: this life may write from now on, above every timestamp and clock witnessed so far.

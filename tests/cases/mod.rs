@@ -1,5 +1,8 @@
 //! What the directed cases are written with: short names for servers, sessions and updates.
 
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
 use causal_kv::core::{Change, Context, Effect, Limits, Shown, Update, Version};
 
 use crate::shared::Server;

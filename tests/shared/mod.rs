@@ -1,6 +1,9 @@
 //! A server reduced to what the core is about: a replica, its store and its log. The directed
 //! cases and the simulation both build on it.
 
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
 use causal_kv::core::{
     Applied, Change, ClockKind, Effect, Limits, Loading, Order, Refusal, Replica, Store, Update,
     Version,

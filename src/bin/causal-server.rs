@@ -28,6 +28,10 @@ Without --id and --port it asks for them.
   --clock KIND         physical (microseconds, the default) or logical (1, 2, 3)
   --order RULE         the delivery rule: causal (the default), total, arrival, original,
                        last-dependency, stored-version, no-lww; only causal and total keep order
+  --data-dir DIR       keep a log there, so that a restart loses nothing; without it everything
+                       lives in memory
+  --fsync WHEN         sync the log to disk always (before a write is answered), interval (once a
+                       second, the default) or never
   --delay TO=MS        hold updates to server TO for MS milliseconds, in order; repeatable
   --delay TO:KEY=MS    only those of KEY; the others overtake them
   --trace F            append what happens to F, an event a line, for causal-lab diagram
@@ -120,6 +124,12 @@ fn settings(mut line: Arguments) -> Result<Settings, Wrong> {
         (None, _) => return Err("--id is missing; give every server a number of its own".into()),
         (_, None) => return Err("--port is missing; 0 takes any free one".into()),
     }
+    if settings.options.data_dir.is_some() && settings.options.order.shows_apart() {
+        return Err(format!(
+            "--data-dir does not go with --order {}: its log would not tell what was shown",
+            settings.options.order
+        ));
+    }
     let exposed = !is_loopback(&settings.host)?;
     if exposed && settings.options.password.is_none() && !settings.open {
         return Err(format!(
@@ -139,6 +149,8 @@ fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(),
         "--name" => options.name = arguments::label(flag, line.value(flag)?)?,
         "--clock" => options.clock = line.parsed(flag)?,
         "--order" => options.order = line.parsed(flag)?,
+        "--data-dir" => options.data_dir = Some(line.value(flag)?.into()),
+        "--fsync" => options.fsync = line.parsed(flag)?,
         "--trace" => options.trace = Some(line.value(flag)?),
         "--delay" => options.delays.push(delay(&line.value(flag)?)?),
         "--lab" => options.lab = true,

@@ -44,12 +44,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The frame at the end of `frames` is complete: it is the update `version`. `hidden` are the
-    /// places of the changes in it that did not become visible.
-    pub fn seal(&mut self, version: Version, predecessor: u64, hidden: &[u32]) {
+    /// The next frame of `frames`, which ends there, is the update `version`. `hidden` are the places
+    /// of the changes in it that did not become visible.
+    pub fn seal(&mut self, version: Version, predecessor: u64, hidden: &[u32], end: usize) {
         let place = self.records.len();
         self.hidden.extend(hidden.iter().map(|&change| (place, change)));
-        let end = u32::try_from(self.frames.len()).expect("a batch is far below 4 GiB");
+        let end = u32::try_from(end).expect("a batch is far below 4 GiB");
         let Version { timestamp, server } = version;
         self.records.push(Record { timestamp, predecessor, server, end, appended_ms: 0 });
     }
@@ -62,6 +62,13 @@ impl Batch {
     /// Whether it has no update.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
+    }
+
+    /// Empties it. Its buffers stay.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+        self.records.clear();
+        self.hidden.clear();
     }
 }
 
@@ -173,9 +180,7 @@ impl Log {
         }
         drop(tail);
         self.grown.notify_all();
-        batch.frames.clear();
-        batch.records.clear();
-        batch.hidden.clear();
+        batch.clear();
         first
     }
 
@@ -289,7 +294,8 @@ mod tests {
         let mut batch = Batch::default();
         for timestamp in timestamps {
             batch.frames.extend_from_slice(timestamp.to_string().as_bytes());
-            batch.seal(Version { timestamp, server: 1 }, timestamp - 1, hidden);
+            let end = batch.frames.len();
+            batch.seal(Version { timestamp, server: 1 }, timestamp - 1, hidden, end);
         }
         log.append(&mut batch);
         assert!(batch.is_empty());

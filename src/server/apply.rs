@@ -7,45 +7,46 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::RwLockWriteGuard;
 
-use crate::core::{
-    Change, ClockKind, Context, Effect, Order, Refusal, Replica, Shown, Update, Version, Waited,
-};
+use crate::core::{Checkpoint, Context, Effect, Order, Refusal, Replica, Update, Version, Waited};
 use crate::protocol::link::Head;
 use crate::trace::What;
 
+use super::disk::Disk;
 use super::handoff::{Batch, Outcome, Slot};
 use super::mesh::Link;
+use super::opening;
 use super::publish::Publisher;
 use super::push;
 use super::shared::{QUEUE_MAX, Request, Shared, now_us};
+use super::staged::{changes, update};
 use super::tell::{Teller, told};
 
 /// How many messages are applied under one lock at most: all that the channel holds.
 const DRAIN_MAX: usize = QUEUE_MAX + 1;
-/// How long a start waits for the servers it was told of before it takes writes (rule R4).
-const LOADING: Duration = Duration::from_secs(3);
+const LOADING_REPLY: &str =
+    "LOADING this server has started and waits to hear from its peers; try again soon";
 /// How often it looks whether they have answered.
 const LOADING_LOOK: Duration = Duration::from_millis(10);
 
 /// Runs until [`Request::Stop`].
-pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>) {
+pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>, disk: Option<Disk>) {
     let _alarm = Alarm(shared);
-    let mut apply = Apply::new(shared);
+    let mut apply = Apply::new(shared, disk);
     while shared.loading.load(Ordering::Relaxed) {
         // Whatever was received until now, and may hold a clock, is applied before it opens.
-        let ready = may_open(shared);
+        let ready = opening::may_open(shared);
         if let Ok(first) = requests.recv_timeout(if ready { Duration::ZERO } else { LOADING_LOOK })
             && apply.all(drain(first, requests))
         {
             return;
         }
         if ready {
-            open(shared);
+            opening::open(shared);
         }
     }
     loop {
@@ -76,62 +77,49 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// Whether this life may write (rule R4), as soon as all that has been received is applied.
-fn may_open(shared: &Shared) -> bool {
-    let last = shared.replica.read().clock().last();
-    // A clock that a peer has announced may still be on its way through the channel.
-    if shared.mesh.announced_clock() > last {
-        return false;
-    }
-    let past = shared.options.clock == ClockKind::Logical || last < now_us();
-    let all = shared.mesh.all_answered() && past;
-    if shared.options.order == Order::Total {
-        // Whoever does not know of this server may already have shown what its writes would precede.
-        return all && shared.mesh.all_know(shared.options.id);
-    }
-    all || (shared.started.elapsed() >= LOADING && !shared.mesh.is_duplicate())
-}
-
-/// From now on this server takes writes.
-pub(super) fn open(shared: &Shared) {
-    shared.replica.write().open();
-    // Peers must know before the first write from when on this life supplies its own updates.
-    shared.mesh.links_changed();
-    shared.log.wake();
-    shared.loading.store(false, Ordering::SeqCst);
-    log::debug!("Server {} takes writes", shared.options.id);
-}
-
-struct Apply<'a> {
-    shared: &'a Arc<Shared>,
+pub(super) struct Apply<'a> {
+    pub(super) shared: &'a Arc<Shared>,
     order: Order,
-    publisher: Publisher<'a>,
+    pub(super) publisher: Publisher<'a>,
     effects: Vec<Effect>,
     /// Batches that go back when the lock is released.
-    answers: Vec<(Box<Batch>, Arc<Slot>)>,
+    pub(super) answers: Vec<(Box<Batch>, Arc<Slot>)>,
+    /// How many of them are not of the present group.
+    pub(super) committed: usize,
+    /// What the replica was when the present group began, if the disk may refuse it.
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// When the disk last refused a group that peers have to send again.
+    pub(super) refused_at: Option<Instant>,
     teller: Teller<'a>,
 }
 
 impl<'a> Apply<'a> {
-    fn new(shared: &'a Arc<Shared>) -> Self {
+    fn new(shared: &'a Arc<Shared>, disk: Option<Disk>) -> Self {
         let (id, order) = (shared.options.id, shared.options.order);
         Self {
             shared,
             order,
-            publisher: Publisher::new(shared),
+            publisher: Publisher::new(shared, disk),
             effects: Vec::new(),
             answers: Vec::new(),
+            committed: 0,
+            checkpoint: None,
+            refused_at: None,
             teller: Teller::new(id, order, shared.trace.as_ref()),
         }
     }
 
-    /// Waits for the next message, or until the replica wants to be woken.
+    /// Waits for the next message, or until the replica or the disk has something to do.
     fn next(&self, requests: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
         // Only `original` has something to do when nothing comes.
         let due = (self.order == Order::Original).then(|| self.shared.replica.read().due());
-        match due.flatten() {
+        let woken = due
+            .flatten()
+            .map(|due| Instant::now() + Duration::from_micros(due.saturating_sub(now_us())));
+        let synced = self.publisher.disk.as_ref().and_then(Disk::due);
+        match woken.or(synced) {
             None => requests.recv().map_err(RecvTimeoutError::from),
-            Some(due) => requests.recv_timeout(Duration::from_micros(due.saturating_sub(now_us()))),
+            Some(deadline) => requests.recv_deadline(deadline),
         }
     }
 
@@ -141,9 +129,14 @@ impl<'a> Apply<'a> {
         let mut stop = false;
         let now_us = now_us();
         let mut replica = shared.replica.write();
+        self.begin(&replica);
         for request in drained {
             match request {
                 Request::Write(mut batch, slot) => {
+                    if batch.pushes_from.is_some() {
+                        // What will be pushed before the reply is found in the log.
+                        self.commit(&mut replica);
+                    }
                     self.write(&mut replica, &mut batch, now_us);
                     self.answers.push((batch, slot));
                 }
@@ -159,14 +152,24 @@ impl<'a> Apply<'a> {
                     }
                 }
                 Request::Promise(server, timestamp) => replica.promise(server, timestamp),
+                Request::Synced(synced) => {
+                    let noted = self.publisher.disk.as_mut().map(|disk| disk.synced(synced));
+                    self.disk_done(noted.unwrap_or(Ok(())));
+                }
                 Request::Stop => stop = true,
             }
-            self.publisher.append_much();
+            if self.publisher.is_large() {
+                self.commit(&mut replica);
+            }
         }
         self.settle_order(&mut replica, now_us);
-        self.publisher.parts.release();
-        self.publisher.append();
+        self.commit(&mut replica);
         drop::<RwLockWriteGuard<'_, Replica>>(replica);
+        if let Some(disk) = &mut self.publisher.disk {
+            let done = if stop { disk.finish() } else { disk.tend() };
+            self.disk_done(done);
+        }
+        self.committed = 0;
         for (batch, slot) in self.answers.drain(..) {
             slot.give(batch);
         }
@@ -196,7 +199,6 @@ impl<'a> Apply<'a> {
             dependencies.extend_from_slice(&batch.dependencies[write.dependencies.clone()]);
             dependencies.append(&mut seen);
             if let Some(cursor) = batch.pushes_from {
-                self.publisher.append();
                 push::seen_first(self.shared, replica, cursor, &mut dependencies);
             }
             let changes = batch.changes(write);
@@ -220,13 +222,11 @@ impl<'a> Apply<'a> {
             }
             outcomes.push(outcome);
         }
-        batch.refused = replica.writes_above().is_none().then_some(
-            "LOADING this server has started and waits to hear from its peers; try again soon",
-        );
-        let written = outcomes.iter().filter(|outcome| outcome.version.is_some()).count() as u64;
-        self.shared.updates_local.fetch_add(written, Ordering::Relaxed);
         batch.outcomes = outcomes;
         batch.seen = seen;
+        if replica.writes_above().is_none() {
+            batch.refuse(LOADING_REPLY);
+        }
     }
 
     /// Which of some keys exist. What the look-up shows becomes a dependency: a delete's reply
@@ -245,13 +245,11 @@ impl<'a> Apply<'a> {
         };
         dependencies.drain(..).for_each(&mut see);
         for key in keys {
-            self.publisher.parts.read(key, |shown| {
-                shown.version().into_iter().for_each(&mut see);
-                let exists = matches!(shown, Shown::Value(..));
-                if exists && found.insert(key) {
-                    existing.push(key);
-                }
-            });
+            let (version, exists) = self.publisher.look(key);
+            version.into_iter().for_each(&mut see);
+            if exists && found.insert(key) {
+                existing.push(key);
+            }
         }
         dependencies.extend(context.versions());
         existing
@@ -372,24 +370,4 @@ struct Local<'a> {
     told: bool,
     client: &'a str,
     dependencies: &'a mut Vec<Version>,
-}
-
-fn changes(update: &Update) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> + Clone {
-    update.changes.iter().map(|change| (change.key.as_str(), change.value.as_deref()))
-}
-
-/// An update with these parts, as the replica wants to have it.
-fn update<'c>(head: Head<'_>, changes: impl Iterator<Item = (&'c str, Option<&'c str>)>) -> Update {
-    let owned = |(key, value): (&str, Option<&str>)| Change {
-        key: key.to_owned(),
-        value: value.map(str::to_owned),
-    };
-    Update {
-        version: head.version,
-        predecessor: head.predecessor,
-        dependencies: head.dependencies.to_vec(),
-        dependency_keys: head.dependency_keys.to_vec(),
-        told: head.told,
-        changes: changes.map(owned).collect(),
-    }
 }

@@ -86,8 +86,14 @@ fn serve(
         Connection { shared, stream, session: &session, decoder: Decoder::default() };
     connection.decoder.trust(shared.options.password.is_none());
     let ended = connection.run();
-    session.lock().closing = true;
-    shared.log.wake();
+    let mut last = session.lock();
+    if shared.stopping.is_requested() {
+        // What was applied before a stop is still pushed, if the client takes it.
+        let _ = last.catch_up(stream);
+    }
+    last.closing = true;
+    drop(last);
+    shared.shown.wake();
     match ended? {
         End::Closed => Ok(()),
         End::Peer => become_link(shared, stream, &address.to_string(), &mut connection.decoder),

@@ -136,7 +136,8 @@ impl Session {
 
     fn config(&mut self, patterns: &[&str]) {
         let maximum = self.shared.options.connections_max.to_string();
-        let settings = [("save", ""), ("appendonly", "no"), ("maxclients", maximum.as_str())];
+        let appendonly = if self.shared.options.data_dir.is_some() { "yes" } else { "no" };
+        let settings = [("save", ""), ("appendonly", appendonly), ("maxclients", maximum.as_str())];
         let patterns: Vec<_> = patterns.iter().map(|p| Pattern::new(&p.to_lowercase())).collect();
         let asked = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
         let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();

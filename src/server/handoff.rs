@@ -62,7 +62,7 @@ pub(super) struct Batch {
     /// Who writes, for the trace; empty if there is none.
     pub(super) client: String,
     /// Why all of them were refused.
-    pub(super) refused: Option<&'static str>,
+    pub(super) refused: Option<String>,
 }
 
 impl Batch {
@@ -106,6 +106,12 @@ impl Batch {
         changes.map(|(key, value)| {
             (&self.text[key.clone()], value.as_ref().map(|value| &self.text[value.clone()]))
         })
+    }
+
+    /// Nothing of it has happened.
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.refused = Some(why.to_owned());
+        self.outcomes.iter_mut().for_each(|outcome| outcome.version = None);
     }
 
     /// What the batch itself says of a key.

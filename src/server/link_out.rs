@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::{Applied, Chain, Order, Version};
-use crate::log::Entry;
+use crate::log::{Entry, disk};
 use crate::protocol::encode::array_into;
 use crate::protocol::link::Frame;
 use crate::protocol::resp::Decoder;
@@ -26,6 +26,8 @@ const STATUS_EVERY: Duration = Duration::from_millis(500);
 /// For how long a peer must be without a link to an origin before that origin's updates are
 /// relayed. Relaying has to begin within two seconds.
 const RELAY_AFTER: Duration = Duration::from_millis(500);
+/// How much of the log on disk is looked through at a time: heartbeats must go out in between.
+const LOOK_BYTES: usize = 4 << 20;
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -41,8 +43,10 @@ enum Supply {
 struct LinkOut<'a> {
     shared: &'a Shared,
     link: &'a Link,
-    /// Its place in the log; `None` while the log no longer has what the peer lacks.
+    /// Its place in the log; `None` while the log in memory no longer has what the peer lacks.
     cursor: Option<u64>,
+    /// Its place in the log on disk, which has that.
+    old: Option<disk::Cursor>,
     /// What the peer has applied or was sent on this link.
     sent: Applied,
     supplies: BTreeMap<u32, Supply>,
@@ -69,6 +73,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         shared,
         link,
         cursor: None,
+        old: None,
         sent: Applied::default(),
         supplies: BTreeMap::new(),
         unlinked_since: BTreeMap::new(),
@@ -107,9 +112,10 @@ impl LinkOut<'_> {
             }
             self.due = None;
             self.collect_overtaken();
+            self.collect_old();
             self.collect(end);
             self.promise(end, clock);
-            if self.out.is_empty() {
+            if self.out.is_empty() && self.old.is_none() {
                 let due = self.due.unwrap_or(self.next_status);
                 self.shared.log.wait(end, due.min(self.next_status));
             } else {
@@ -160,7 +166,7 @@ impl LinkOut<'_> {
         if again {
             array_into(&mut self.out, &["AGAIN"]);
         }
-        if self.cursor.is_none() {
+        if self.cursor.is_none() && self.old.is_none() {
             self.start_again();
         }
     }
@@ -214,7 +220,9 @@ impl LinkOut<'_> {
         self.sent = applied.unwrap_or_default();
         self.overtaken.clear();
         self.cursor = self.sent.covers_all(&base).then(|| self.shared.log.start());
-        if self.cursor.is_none() && !self.complained {
+        let disk = self.shared.disk.get().filter(|_| self.cursor.is_none());
+        self.old = disk.map(|reader| reader.cursor(reader.start()));
+        if self.cursor.is_none() && self.old.is_none() && !self.complained {
             self.complained = true;
             log::error!(
                 "Server {} cannot bring server {} up to date: the log no longer has all that it \
@@ -234,7 +242,7 @@ impl LinkOut<'_> {
             if entry.sequence >= end || self.out.len() >= WRITE_BYTES {
                 return ControlFlow::Break(());
             }
-            if !self.is_wanted(&entry) {
+            if !self.is_wanted(entry.version) {
                 return ControlFlow::Continue(());
             }
             if self.due_in(&entry, self.delays.all_ms).is_some() {
@@ -244,7 +252,7 @@ impl LinkOut<'_> {
                 None => self.out.extend_from_slice(entry.frame),
                 Some(due) => self.overtaken.push((entry.sequence, due)),
             }
-            self.sent_now(&entry);
+            self.sent_now(entry.version, entry.predecessor);
             ControlFlow::Continue(())
         });
         match read {
@@ -252,6 +260,41 @@ impl LinkOut<'_> {
             // The log was trimmed under a slow reader. Perhaps the peer got it elsewhere.
             Err(_) => self.start_again(),
         }
+    }
+
+    /// Appends what the peer lacks of the log on disk to `out`, as far as there is room; goes over to
+    /// the log in memory when that has the next update. What is that old is not delayed.
+    fn collect_old(&mut self) {
+        let Some(mut old) = self.old.take() else { return };
+        let mut decoder = Decoder::default();
+        decoder.expect_peer();
+        let mut looked_bytes = 0;
+        while self.out.len() < WRITE_BYTES && looked_bytes < LOOK_BYTES {
+            let sequence = old.sequence();
+            if sequence >= self.shared.log.start() {
+                self.cursor = Some(sequence);
+                return;
+            }
+            let frame = match old.read() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => {
+                    let (id, peer) = (self.shared.options.id, self.link.peer);
+                    log::error!("Server {id} cannot bring server {peer} up to date: {error}");
+                    return self.link.close();
+                }
+            };
+            looked_bytes += frame.len();
+            decoder.extend(frame);
+            let found = decoder.next_request();
+            debug_assert!(matches!(found, Ok(Some(_))));
+            let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { continue };
+            if self.is_wanted(update.version) {
+                self.out.extend_from_slice(frame);
+                self.sent_now(update.version, update.predecessor);
+            }
+        }
+        self.old = Some(old);
     }
 
     fn collect_overtaken(&mut self) {
@@ -275,19 +318,19 @@ impl LinkOut<'_> {
         }
     }
 
-    fn is_wanted(&self, entry: &Entry<'_>) -> bool {
-        let supplied = match self.supplies.get(&entry.version.server) {
+    fn is_wanted(&self, version: Version) -> bool {
+        let supplied = match self.supplies.get(&version.server) {
             Some(Supply::All) => true,
-            Some(&Supply::UpTo(above)) => entry.version.timestamp <= above,
+            Some(&Supply::UpTo(above)) => version.timestamp <= above,
             None => false,
         };
-        supplied && !self.sent.covers(entry.version)
+        supplied && !self.sent.covers(version)
     }
 
-    fn sent_now(&mut self, entry: &Entry<'_>) {
-        if !self.sent.advance(entry.version, entry.predecessor) {
-            let timestamp = entry.version.timestamp;
-            self.sent.raise(entry.version.server, Chain { first: timestamp, last: timestamp });
+    fn sent_now(&mut self, version: Version, predecessor: u64) {
+        if !self.sent.advance(version, predecessor) {
+            let Version { timestamp, server } = version;
+            self.sent.raise(server, Chain { first: timestamp, last: timestamp });
         }
     }
 

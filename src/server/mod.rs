@@ -17,6 +17,7 @@
 //! | `accept` | the listener | | the listener |
 //! | `apply` | the only writer of replica, store and log | the channel | the channel when idle; the store's locks; standard error; the trace's file |
 //! | `client-N` | one accepted connection: its session, or, if a peer dialled, the link's incoming half | its socket; store, replica | its socket; the full channel; its own batch; `AFTER`, `WAIT` |
+//! | `sync` | nothing; there is one with a data directory | what to sync | the disk |
 //! | `push-N` | nothing; shares the session of a client that joined | the log | the log's growth; the session; its socket |
 //! | `dial-ADDRESS` | connecting to one peer, then that link's incoming half | its socket | its socket; the full channel; pauses between tries |
 //! | `out-N` | the outgoing half of the link to server N, its cursor | the log, the mesh | the log's growth; its socket |
@@ -31,8 +32,10 @@
 //! finish what is under way, close every socket and join every thread.
 
 mod apply;
+mod commit;
 mod connection;
 mod dial;
+mod disk;
 mod execute;
 mod glob;
 mod greeting;
@@ -41,12 +44,14 @@ mod introspection;
 mod link_in;
 mod link_out;
 mod mesh;
+mod opening;
 mod options;
 mod parts;
 mod publish;
 mod push;
 mod session;
 mod shared;
+mod staged;
 mod tell;
 mod wait;
 
@@ -55,6 +60,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use disk::Disk;
 pub use options::{Delay, Options};
 use shared::{Request, Shared};
 
@@ -67,24 +73,32 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server on a bound listener (port 0 gives tests a free one) and returns at once.
+    /// Starts a server on a bound listener (port 0 gives tests a free one). Returns at once, or when
+    /// it has read the log in its data directory.
     ///
     /// # Errors
-    /// The listener has no address, the trace cannot be opened, or a thread cannot be started.
+    /// The listener has no address, the log in the data directory is in use or damaged, the trace cannot be opened, or a thread cannot be started.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, receiver) = crossbeam_channel::bounded(shared::QUEUE_MAX);
         let peers = options.peers.clone();
         let shared = Arc::new(Shared::new(address, options, sender)?);
+        let disk = match &shared.options.data_dir {
+            Some(directory) => {
+                let writer = opening::restore(&shared, directory).map_err(io::Error::other)?;
+                Some(Disk::start(&shared, writer)?)
+            }
+            None => None,
+        };
         if peers.is_empty() {
             // There is nobody to hear from.
-            apply::open(&shared);
+            opening::open(&shared);
         }
         let id = shared.options.id;
         log::info!(target: "listening", "Server {id} listening on port {}", address.port());
         let apply = {
             let shared = Arc::clone(&shared);
-            let run = move || apply::run(&shared, &receiver);
+            let run = move || apply::run(&shared, &receiver, disk);
             thread::Builder::new().name("apply".to_owned()).spawn(run)?
         };
         let accept = {

@@ -1,7 +1,10 @@
 //! What a server is told at its start.
 
+use std::path::PathBuf;
+
 use crate::core::{ClockKind, Order};
 use crate::log::TAIL_BYTES_MAX;
+use crate::log::disk::Fsync;
 
 /// Updates to one server are held for a while before they are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,10 @@ pub struct Options {
     pub clock: ClockKind,
     /// Delays from the start on.
     pub delays: Vec<Delay>,
+    /// Where to keep the log; `None`: everything lives in memory.
+    pub data_dir: Option<PathBuf>,
+    /// When the log is synced to disk.
+    pub fsync: Fsync,
     /// The file to append what happens to, for diagrams; see [`crate::trace`].
     pub trace: Option<String>,
     /// Whether clients may ask for `DELAY`, `CUT` and `HEAL`.
@@ -57,6 +64,8 @@ impl Options {
             order: Order::Causal,
             clock: ClockKind::Physical,
             delays: Vec::new(),
+            data_dir: None,
+            fsync: Fsync::Interval,
             trace: None,
             lab: false,
             password: None,

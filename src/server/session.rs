@@ -272,7 +272,7 @@ impl Session {
         for (index, deferred) in deferred.iter().enumerate() {
             self.out.extend_from_slice(&replies[from..deferred.at]);
             from = deferred.at;
-            match batch.refused {
+            match &batch.refused {
                 Some(why) => self.error(why),
                 None => self.reply_to_write(deferred, batch, index),
             }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::core::{Applied, Limits, Replica, Update};
 use crate::log::Log;
+use crate::log::disk::{Reader, Synced};
 
 use super::handoff::{Batch, Slot};
 use super::mesh::{Link, Mesh};
@@ -39,6 +40,8 @@ pub(super) enum Request {
     Status { clock: u64, applied: Applied, link: Arc<Link>, answered: Option<String> },
     /// Rule `total`: that server has sent all its updates up to this timestamp.
     Promise(u32, u64),
+    /// What came of a sync.
+    Synced(Synced),
     /// Everything else has ended.
     Stop,
 }
@@ -71,6 +74,9 @@ pub(super) struct Shared {
     /// What is pushed: the same log, unless the delivery rule shows apart from what it sends.
     pub(super) shown: Arc<Log>,
     pub(super) trace: Option<Trace>,
+    /// Reads the log on disk, if there is one: what the log in memory no longer has. An update has
+    /// the same number in both.
+    pub(super) disk: OnceLock<Reader>,
     pub(super) mesh: Mesh,
     pub(super) apply: Sender<Request>,
     /// Whether writes are still refused (rule R4).
@@ -120,6 +126,7 @@ impl Shared {
             shown: apart.unwrap_or_else(|| Arc::clone(&log)),
             log,
             trace,
+            disk: OnceLock::new(),
             mesh: Mesh::new(&options),
             apply,
             loading: AtomicBool::new(true),

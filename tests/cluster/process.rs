@@ -21,8 +21,18 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server, with the lab's commands, and waits for its `listening` line.
     pub(crate) fn start(id: u32, port: u16, peers: &[SocketAddr], more: &[&str]) -> Self {
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_causal-server")), id, port, peers, more)
+    }
+
+    /// The same for a command that ends in the server's name: its arguments are added.
+    pub(crate) fn start_by(
+        mut command: Command,
+        id: u32,
+        port: u16,
+        peers: &[SocketAddr],
+        more: &[&str],
+    ) -> Self {
         let peers: Vec<String> = peers.iter().map(ToString::to_string).collect();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_causal-server"));
         command.args(["--id", &id.to_string(), "--port", &port.to_string(), "--lab", "--quiet"]);
         if !peers.is_empty() {
             command.args(["--peers", &peers.join(",")]);

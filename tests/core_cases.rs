@@ -103,6 +103,23 @@ fn case_4_a_life_is_named_by_its_first_write_not_by_its_start() {
     assert_eq!(one.replica.check_peer(three.replica.applied()), Ok(()));
 }
 
+/// Case 4 on links: peers supply a life with what it does not claim to write itself. One that was
+/// opened before it had heard of its older lives must not claim what those wrote.
+#[test]
+fn case_4_a_life_does_not_claim_what_older_ones_wrote() {
+    let mut two = server(2);
+    let old = write(&mut server(1), &mut Context::default(), "a", "old life", 10);
+    receive(&mut two, &old);
+    let (mut late, mut early) = (server(1), server(1));
+    assert_eq!(late.replica.writes_above(), Some(0));
+    write(&mut early, &mut Context::default(), "b", "new life", 20);
+    for (one, above) in [(&mut late, 10), (&mut early, 19)] {
+        one.replica.witness(two.replica.clock().last(), 20).expect("not ahead");
+        assert_eq!(one.replica.check_peer(two.replica.applied()), Ok(()));
+        assert_eq!(one.replica.writes_above(), Some(above));
+    }
+}
+
 /// Case 5: what a server wrote and lost with the tail of its log comes back from those who have it
 /// and stays apart from what it writes after its restart.
 #[test]

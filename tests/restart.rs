@@ -73,6 +73,32 @@ fn a_server_without_data_gets_all_back_at_another_port() {
     comes_back_with_everything(false);
 }
 
+/// A server that was told of no peers is found by those who were told of it. It takes writes at once,
+/// and yet gets back what its older life wrote, before its first write or after it.
+#[test]
+fn a_server_without_data_that_names_no_peers_gets_all_back() {
+    let first = Process::start(1, 0, &[], &[]);
+    let port = first.address.port();
+    let mut servers = vec![first];
+    for id in 2..=3 {
+        servers.push(Process::start(id, 0, &[servers[0].address], &[]));
+    }
+    settled(&addresses(&servers));
+    servers[0].client().write("old", "1st life");
+    for (life, writes_first) in [("2nd life", false), ("3rd life", true)] {
+        converged(&addresses(&servers));
+        servers.remove(0).kill();
+        servers.insert(0, Process::start(1, port, &[], &[]));
+        if writes_first {
+            servers[0].client().write("new", life);
+        }
+        shows(servers[0].address, "old", "1st life");
+        servers[0].client().write("new", life);
+        settled(&addresses(&servers));
+        assert_eq!(converged(&addresses(&servers)).len(), 1 + 2);
+    }
+}
+
 /// Case 2: a of 1's old life is known to 2 only; 1 restarts empty, cut from 2, and writes b. What
 /// a session at 2 writes after it has read both must not be shown at 3 without a.
 #[test]

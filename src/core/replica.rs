@@ -112,6 +112,7 @@ impl Replica {
         let version = Version { timestamp: self.clock.tick(now_us), server: self.id };
         let (first, predecessor) = self.chain.unwrap_or((version.timestamp, 0));
         self.chain = Some((first, version.timestamp));
+        self.writes_above = Some(first - 1);
         let advanced = self.applied.advance(version, predecessor);
         debug_assert!(advanced, "this life's chain ends at its last write");
         Ok(Stamp { version, predecessor })
@@ -319,16 +320,21 @@ impl Replica {
         self.clock.witness(clock, now_us)
     }
 
-    /// Rule R4: a peer told what it has applied. It must not know a chain of this server that
-    /// reaches into this life and is not this life's own.
+    /// Rule R4: a peer told what it has applied, and before that its clock. It must not know a chain
+    /// of this server that reaches into this life and is not this life's own. If this life has not
+    /// written yet, it will write above all that the peer knows of its older ones.
     ///
     /// # Errors
     /// [`Refusal::Reused`]: this replica must stop.
-    pub fn check_peer(&self, applied: &Applied) -> Result<(), Refusal> {
+    pub fn check_peer(&mut self, applied: &Applied) -> Result<(), Refusal> {
         let own = applied.iter().filter(|&(server, _)| server == self.id);
         let version = |timestamp| Version { timestamp, server: self.id };
         for (_, chain) in own {
-            let Some((first, last)) = self.chain else { break };
+            let Some((first, last)) = self.chain else {
+                let known = chain.last.min(self.clock.last());
+                self.writes_above = self.writes_above.map(|above| above.max(known));
+                continue;
+            };
             let foreign = chain.first != first && chain.last >= first;
             let beyond = chain.first == first && chain.last > last;
             if foreign || beyond {
@@ -382,7 +388,9 @@ impl Replica {
         &self.clock
     }
 
-    /// All writes of this life are above this timestamp; `None` while it may not write yet.
+    /// All writes of this life are above this timestamp; `None` while it may not write yet. Peers
+    /// supply it with what is not: updates of its older lives. So it grows, until the first write,
+    /// with what they turn out to have of those; and the first write says exactly where it begins.
     pub fn writes_above(&self) -> Option<u64> {
         self.writes_above
     }

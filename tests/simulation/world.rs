@@ -185,11 +185,11 @@ impl World {
         if !self.connected(from, to) {
             return Ok(());
         }
-        let (sender, receiver) = (&self.nodes[from], &self.nodes[to]);
-        let applied = receiver.server.replica.applied();
-        let greeted = sender.server.replica.check_peer(applied);
+        let applied = self.nodes[to].server.replica.applied().clone();
+        let greeted = self.nodes[from].server.replica.check_peer(&applied);
         check(greeted.is_ok(), Promise::Uniqueness, || format!("hello is refused: {greeted:?}"))?;
-        for update in sender.server.unknown_to(applied) {
+        let (sender, receiver) = (&self.nodes[from], &self.nodes[to]);
+        for update in sender.server.unknown_to(&applied) {
             let number = self.oracle.number(update.version)?;
             let acknowledged = receiver.received & only(number) != 0;
             if !(acknowledged && self.flaw == Some(Flaw::AcknowledgesReceipt)) {

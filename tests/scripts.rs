@@ -81,6 +81,7 @@ fn a_wrong_command_or_script_is_refused_in_one_line() {
         (&["--simulate"][..], "name the script to play; see --help"),
         (&["x", "--simulate", "--order", "casual"], "'casual' is not a delivery rule"),
         (&["x", "--seed", "1"], "--seed is for the simulator; add --simulate"),
+        (&["x", "--diagram", "y"], "--diagram cannot be 'y': its name ends in .svg or .html"),
         (&["x", "y", "--simulate"], "'y' is not an option of play; see --help"),
         (&[missing, "--simulate"], "no-such-script.txt: No such file"),
         (
@@ -100,9 +101,16 @@ fn a_trace_tells_of_every_server() {
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts/an_effect_waits_for_its_cause.txt");
     let trace = std::env::temp_dir().join(format!("causal-kv-play-{}.log", std::process::id()));
     let path = trace.to_str().expect("a plain name");
-    assert_eq!(play_command(&[script, "--simulate", "--trace", path]).0, Some(0));
+    let figure = trace.with_extension("svg");
+    let drawn = figure.to_str().expect("a plain name");
+    let arguments = [script, "--simulate", "--trace", path, "--diagram", drawn];
+    assert_eq!(play_command(&arguments).0, Some(0));
     let text = fs::read_to_string(&trace).expect("it was written");
-    fs::remove_file(&trace).expect("it is there");
+    let drawn = fs::read_to_string(&figure).expect("it was written");
+    for path in [trace, figure] {
+        fs::remove_file(path).expect("it is there");
+    }
+    assert!(drawn.contains("<svg") && drawn.contains("glad"));
     let events: Vec<Event> = text.lines().map(|line| line.parse().expect("an event")).collect();
     let count = |fits: fn(&What) -> bool| events.iter().filter(|event| fits(&event.what)).count();
     assert_eq!(count(|what| matches!(what, What::Write { .. })), 3);

@@ -26,9 +26,10 @@ Usage: causal-lab SUBCOMMAND
              the history as the checkers Plume and AWDIT read it. Exit status 0: it holds,
              1: it does not, 2: the files are not well formed. Name the files of all who wrote
   play       plays a script on real servers, prints what happened, and judges: play FILE
-             [--simulate [--seed N]] [--order O] [--trace F]; --simulate plays it in the simulator,
-             where N decides what the script leaves to chance; O is a delivery rule (see
-             causal-server --help), if not the script's; F gets the events, for diagrams.
+             [--simulate [--seed N]] [--order O] [--trace F] [--diagram D]; --simulate plays it in
+             the simulator, where N decides what the script leaves to chance; O is a delivery rule
+             (see causal-server --help), if not the script's; F gets the events, and D, whose name
+             ends in .svg or .html, the diagram of them.
              Exit status 0: the play holds, 1: it does not, 2: the script is not well formed
   explore    every delivery order of a small script: explore FILE [--order O] [--states N]; prints
              how many there are, and a shortest run that fails, as a script for play. Exit status 0:

@@ -91,7 +91,7 @@ pub fn request(line: &mut Arguments) -> Result<Request, Wrong> {
     if request.out.is_none() && request.shiviz.is_none() {
         return Err("say where to draw: -o out.svg or -o out.html".to_owned());
     }
-    if let Some(out) = request.out.as_ref().filter(|out| Format::of(out).is_none()) {
+    if let Some(out) = request.out.as_ref().filter(|out| !is_figure(out)) {
         return Err(format!("-o cannot be '{out}': the name of a figure ends in .svg or .html"));
     }
     let overwritten = request.shiviz.iter().find(|&path| request.files.contains(path));
@@ -130,9 +130,12 @@ pub fn run(request: &Request) -> Result<(), String> {
     }
     let Some(path) = &request.out else { return Ok(()) };
     run.keep_first(request.first.map_or(usize::MAX, NonZeroUsize::get));
-    let figure = Figure::new(run, TITLE)?;
-    let svg = matches!(Format::of(path), Some(Format::Svg));
-    write(path, &if svg { figure.svg() } else { figure.html() })
+    Figure::new(run, TITLE)?.save(path)
+}
+
+/// Whether a figure can have this name: it ends in `.svg` or `.html`.
+pub fn is_figure(path: &str) -> bool {
+    Format::of(path).is_some()
 }
 
 fn write(path: &str, text: &str) -> Result<(), String> {
@@ -169,6 +172,15 @@ impl Figure {
         }
         let layout = Layout::new(&run);
         Ok(Self { run, layout, title: words::short(title, words::LONG.key) })
+    }
+
+    /// Writes the figure to a file: as SVG if its name ends in `.svg`, else as HTML.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&self, path: &str) -> Result<(), String> {
+        let svg = matches!(Format::of(path), Some(Format::Svg));
+        write(path, &if svg { self.svg() } else { self.html() })
     }
 
     /// The figure as one SVG file that needs no other.

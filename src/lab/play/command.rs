@@ -1,12 +1,14 @@
 //! `causal-lab play`: what is asked for, and doing it.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::arguments::{Arguments, Wrong};
 use crate::core::Order;
+use crate::lab::diagram;
+use crate::lab::folder::Folder;
 use crate::lab::script::{Network, Script};
 use crate::lab::simulator::Simulator;
+use crate::trace::{Event, What};
 
 use super::driver::play;
 use super::processes::Processes;
@@ -24,6 +26,8 @@ pub struct Command {
     pub seed: u64,
     /// Where to write the trace.
     pub trace: Option<String>,
+    /// Where to draw it: a name that ends in `.svg` or `.html`.
+    pub diagram: Option<String>,
 }
 
 /// Reads the words behind `play`.
@@ -39,6 +43,7 @@ pub fn request(line: &mut Arguments) -> Result<Command, Wrong> {
             "--order" => command.order = Some(line.parsed("--order")?),
             "--seed" => (command.seed, seeded) = (line.parsed("--seed")?, true),
             "--trace" => command.trace = Some(line.value("--trace")?),
+            "--diagram" => command.diagram = Some(line.value("--diagram")?),
             file if !file.starts_with('-') && command.file.is_empty() => command.file = flag,
             _ => return Err(format!("'{flag}' is not an option of play; see --help")),
         }
@@ -48,6 +53,9 @@ pub fn request(line: &mut Arguments) -> Result<Command, Wrong> {
     }
     if seeded && !command.simulate {
         return Err("--seed is for the simulator; add --simulate".to_owned());
+    }
+    if let Some(path) = command.diagram.as_ref().filter(|path| !diagram::is_figure(path)) {
+        return Err(format!("--diagram cannot be '{path}': its name ends in .svg or .html"));
     }
     Ok(command)
 }
@@ -82,9 +90,18 @@ pub fn perform(script: &Script, command: &Command, out: &mut dyn Write) -> Resul
             writeln!(out, "Its network is the real one; the line 'network' is for the simulator.");
     }
     let _ = writeln!(out);
-    let mut processes = Processes::start(script, order, command.trace.as_deref())?;
+    let folder = command.diagram.as_ref().map(|_| Folder::temporary("traces")).transpose()?;
+    let temporary =
+        folder.map(|folder| (folder.path().join("trace").display().to_string(), folder));
+    let trace = command.trace.as_ref().or(temporary.as_ref().map(|(path, _)| path));
+    let mut processes = Processes::start(script, order, trace.map(String::as_str))?;
     let outcome = play(script, &mut processes, out)?;
     let _ = write!(out, "\n{outcome}");
+    // Now nobody writes to the trace any more.
+    drop(processes);
+    if let (Some(trace), Some(path)) = (trace, &command.diagram) {
+        draw(script, &traced(trace, &script.clients)?, path)?;
+    }
     Ok(outcome.holds())
 }
 
@@ -99,12 +116,33 @@ pub fn simulate(script: &Script, command: &Command, out: &mut dyn Write) -> Resu
     let _ = writeln!(out, "{}\nSimulated under {order}, seed {}.\n", script.claim, command.seed);
     let outcome = play(script, &mut simulator, out)?;
     let _ = write!(out, "\n{outcome}");
+    let events = simulator.into_trace();
     if let Some(path) = &command.trace {
-        let mut lines = String::new();
-        for event in simulator.into_trace() {
-            writeln!(lines, "{event}").expect("a String takes everything");
-        }
-        std::fs::write(path, lines).map_err(|error| format!("{path}: {error}"))?;
+        let lines = events.iter().map(|event| format!("{event}\n"));
+        write(path, &lines.collect::<String>())?;
+    }
+    if let Some(path) = &command.diagram {
+        draw(script, &events, path)?;
     }
     Ok(outcome.holds())
+}
+
+/// What the servers of a play have traced, but for what only the director's looks have read.
+fn traced(path: &str, clients: &[String]) -> Result<Vec<Event>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    // The last line of a server that was killed may be torn.
+    let events = text.lines().filter_map(|line| line.parse::<Event>().ok());
+    let told = |event: &Event| match &event.what {
+        What::Read { client, .. } => clients.contains(client),
+        _ => true,
+    };
+    Ok(events.filter(told).collect())
+}
+
+fn draw(script: &Script, events: &[Event], path: &str) -> Result<(), String> {
+    diagram::draw(events, &script.claim)?.save(path)
+}
+
+fn write(path: &str, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{path}: {error}"))
 }

@@ -2,7 +2,8 @@
 //!
 //! A play shows one order in which things may happen; a seed shows another. Here all of them are
 //! gone through, and if one breaks what the script expects, or what the checker asks for, a shortest
-//! such run is printed as a script that `causal-lab play --simulate` plays again.
+//! such run is printed as a script that `causal-lab play --simulate` plays again. (Mostly real
+//! processes do so, too.)
 //!
 //! # What is explored
 //!

@@ -1,33 +1,35 @@
-//! A run as a script that the simulator can play again.
+//! A run as a script that can be played again: exactly so in the simulator; on real processes, too,
+//! if no link has two updates of one key under way at a time, as those are released together there.
 
-use crate::core::Order;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use crate::core::{Order, Version};
 use crate::lab::history::Kind;
 use crate::lab::script::{Act, Content};
 
 use super::plan::Plan;
 use super::state::{Deed, Move, State};
 
-/// The statements of a run: all links are held, and each update is delivered by name.
+/// The statements of a run: every update is held on its way, and delivered by name.
 pub(super) fn script(plan: &Plan, order: Order, run: &[Move]) -> String {
-    let servers = &plan.script.servers;
-    let mut lines = vec![
-        format!("servers {}", servers.join(" ")),
-        "clock logical".to_owned(),
-        format!("order {order}"),
-    ];
-    for (client, &home) in plan.script.clients.iter().zip(&plan.homes) {
-        lines.push(format!("client {client} at {}", servers[home]));
-    }
-    for from in servers {
-        for to in servers.iter().filter(|&to| to != from) {
-            lines.push(format!("hold {from} -> {to}"));
-        }
-    }
     let mut state = State::new(plan, order);
-    lines.extend(barriers(plan, 0, state.phase()));
+    let mut lines: Vec<String> = barriers(plan, 0, state.phase()).collect();
+    let (mut holds, mut newest) = (BTreeSet::new(), HashMap::new());
     for &step in run {
         let next = state.after(plan, step).expect("the search went this way");
         lines.push(statement(plan, &state, &next, step));
+        match step {
+            Move::Act { client } => newest.extend(written(&next.deeds[usize::from(client)])),
+            Move::Deliver { to, version, .. } => {
+                // Real processes take some time to deliver.
+                let key = newest.iter().find(|(_, newest)| **newest == version);
+                let server = &plan.script.servers[usize::from(to)];
+                lines.extend(key.map(|(key, _)| format!("expect {server} receives {key}")));
+            }
+            Move::Wait => {}
+        }
+        holds.extend(next.routes());
         lines.extend(barriers(plan, state.phase(), next.phase()));
         state = next;
     }
@@ -35,7 +37,29 @@ pub(super) fn script(plan: &Plan, order: Order, run: &[Move]) -> String {
         // Stuck: what comes next cannot.
         lines.extend(state.stuck(plan));
     }
-    lines.join("\n") + "\n"
+    head(plan, order, &holds) + &lines.join("\n") + "\n"
+}
+
+/// The beginning: who is where, and what is held.
+fn head(plan: &Plan, order: Order, holds: &BTreeSet<(usize, usize, String)>) -> String {
+    let servers = &plan.script.servers;
+    let first = format!("servers {}\nclock logical\norder {order}\n", servers.join(" "));
+    let clients = plan.script.clients.iter().zip(&plan.homes);
+    let clients = clients.map(|(client, &home)| format!("client {client} at {}\n", servers[home]));
+    let holds = holds.iter();
+    let holds =
+        holds.map(|(from, to, key)| format!("hold {} -> {} {key}\n", servers[*from], servers[*to]));
+    std::iter::once(first).chain(clients).chain(holds).collect()
+}
+
+/// What a client has written last, if that is the last thing that it did.
+fn written(deeds: &[Deed]) -> Option<(Rc<str>, Version)> {
+    match deeds.last()? {
+        Deed::Operation { kind: Kind::Write | Kind::Delete, key, version, .. } => {
+            version.map(|version| (Rc::clone(key), version))
+        }
+        _ => None,
+    }
 }
 
 /// What is looked at between two phases.

@@ -367,6 +367,14 @@ impl State {
         updates.find(|update| update.version == version)
     }
 
+    /// From where to where which keys' updates are on their way.
+    pub(super) fn routes(&self) -> impl Iterator<Item = (usize, usize, String)> {
+        self.under_way.iter().map(|message| {
+            let key = message.update.changes[0].key.clone();
+            (message.from.into(), message.to.into(), key)
+        })
+    }
+
     /// What a client does next.
     pub(super) fn next_task<'a>(&self, plan: &'a Plan, client: usize) -> Option<&'a Task> {
         self.task(plan, client)

@@ -216,6 +216,10 @@ impl<'a> Torture<'a> {
             found.push(format!("Round {}: {verdict}", self.rounds));
         }
         found.extend(self.nemesis.faults());
+        if found.is_empty() {
+            self.nemesis
+                .clear(&Keys::of(self.rounds, self.request.clients).all().collect::<Vec<_>>());
+        }
         if found.is_empty() && self.request.keep.is_none() {
             // Else a long run would fill the disk. What cannot be removed may stay.
             let _ = fs::remove_dir_all(folder);

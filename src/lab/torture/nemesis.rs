@@ -181,4 +181,10 @@ impl Nemesis {
         tally.set(Count::Lost, lost?);
         Ok(())
     }
+
+    /// Deletes a round's keys, so that stores stay small however long a run is. The next round's end
+    /// shows whether all servers have done so.
+    pub(super) fn clear(&self, keys: &[&str]) {
+        self.tell(0, &[&["DEL"], keys].concat());
+    }
 }

@@ -2,8 +2,7 @@
 //! anomalies that the wrong ones cause are played in `tests/scripts`.
 
 use causal_kv::core::{
-    Applied, Change, ClockKind, Effect, Limits, Order, Replica, Shown, Store, Update, Version,
-    Waited,
+    Change, ClockKind, Effect, Limits, Order, Replica, Shown, Store, Update, Version, Waited,
 };
 
 /// A server that follows a rule.
@@ -21,8 +20,7 @@ fn v(timestamp: u64, server: u32) -> Version {
 }
 
 fn server(id: u32, order: Order) -> Server {
-    let (applied, limits) = (Applied::default(), Limits::default());
-    let mut replica = Replica::new(id, ClockKind::Logical, order, applied, limits);
+    let mut replica = Replica::new(id, ClockKind::Logical, order, Limits::default());
     replica.open();
     Server { replica, store: Store::new(order), shown: Vec::new(), log: Vec::new() }
 }

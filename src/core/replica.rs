@@ -37,14 +37,10 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica at the beginning of a life, with what its log says it had applied before (nothing,
-    /// without a log). It may receive, and writes once it was [opened](Self::open).
-    pub fn new(id: u32, kind: ClockKind, order: Order, applied: Applied, limits: Limits) -> Self {
-        let mut clock = Clock::new(kind);
-        for (_, chain) in applied.iter() {
-            // Its own log is beyond doubt: the bound is for what others say.
-            let _ = clock.witness(chain.last, chain.last);
-        }
+    /// A replica at the beginning of a life. With a log, [`restore`](Self::restore) comes next. It may
+    /// receive, and writes once it was [opened](Self::open).
+    pub fn new(id: u32, kind: ClockKind, order: Order, limits: Limits) -> Self {
+        let (clock, applied) = (Clock::new(kind), Applied::default());
         let (pending, rules) = (Pending::new(limits), Rules::new(order));
         let (writes_above, chain, delayed_total) = (None, None, 0);
         Self { id, clock, applied, pending, rules, writes_above, chain, delayed_total }

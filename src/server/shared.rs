@@ -108,7 +108,7 @@ impl Shared {
     ) -> io::Result<Self> {
         let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
         let &Options { id, clock, order, tail_bytes_max, .. } = &options;
-        let replica = Replica::new(id, clock, order, Applied::default(), Limits::default());
+        let replica = Replica::new(id, clock, order, Limits::default());
         let log = Arc::new(Log::new(tail_bytes_max));
         let apart = order.shows_apart().then(|| Arc::new(Log::new(tail_bytes_max)));
         let trace = options.trace.as_ref().map(|path| Trace::open(id, path)).transpose()?;

@@ -26,13 +26,12 @@ impl Server {
 
     /// The same for a server that follows another delivery rule.
     pub(crate) fn following(order: Order, id: u32, log: Vec<Update>, limits: Limits) -> Self {
-        let mut applied = Applied::default();
+        let mut replica = Replica::new(id, ClockKind::Physical, order, limits);
         let mut store = Store::new(order);
         for update in &log {
-            assert!(applied.advance(update.version, update.predecessor), "a log is in order");
+            assert!(replica.restore(update), "a log is in order");
             store.apply_update(update);
         }
-        let replica = Replica::new(id, ClockKind::Physical, order, applied, limits);
         Self { replica, store, log }
     }
 

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use crate::core::{
-    Applied, Change, ClockKind, Effect, Limits, Loading, Order, Refusal, Replica, Store, Update,
-    Version,
+    Change, ClockKind, Effect, Limits, Loading, Order, Refusal, Replica, Store, Update, Version,
 };
 use crate::trace::{Told, What};
 
@@ -45,7 +44,7 @@ pub(in crate::lab) struct Server {
 impl Server {
     /// A server at the beginning of its first life; it takes writes.
     pub(super) fn new(id: u32, kind: ClockKind, order: Order, skew_us: u64) -> Self {
-        let mut replica = Replica::new(id, kind, order, Applied::default(), Limits::default());
+        let mut replica = Replica::new(id, kind, order, Limits::default());
         replica.open();
         Self {
             replica,
@@ -61,7 +60,7 @@ impl Server {
     /// A new life without data. It takes no writes until it is opened (rule R4).
     pub(super) fn restart(&mut self) {
         let (id, kind, order) = (self.replica.id(), self.replica.clock().kind(), self.order());
-        let replica = Replica::new(id, kind, order, Applied::default(), Limits::default());
+        let replica = Replica::new(id, kind, order, Limits::default());
         let (life, skew_us) = (self.life + 1, self.skew_us);
         *self = Self { replica, life, ..Self::new(id, kind, order, skew_us) };
     }

@@ -61,6 +61,21 @@ fn the_causal_rule_holds_under_torture() {
     assert!(said(&checked).starts_with("holds: causal convergence (CCv)"), "{}", said(&checked));
 }
 
+/// Torture can fail: without any order it soon does, and leaves what is needed to see why.
+#[test]
+fn a_wrong_rule_is_caught() {
+    let folder = Folder::new("torture-caught");
+    let words = format!("--seconds 60 --seed 11 --order arrival --keep {}", folder.0.display());
+    let output = torture(&words);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("VIOLATED: causal convergence (CCv)"), "{text}");
+    assert!(text.contains("FAILED with seed 11. Histories and what the servers said are in"));
+    for name in ["server-1.log", "server-2.log", "server-3.log", "round-1/client-0.log"] {
+        assert!(folder.0.join(name).exists(), "{name} was not kept");
+    }
+}
+
 #[test]
 fn what_is_asked_for_wrongly_is_refused() {
     for (words, wrong) in [

@@ -237,7 +237,14 @@ fn total_never_shows_an_effect_without_its_cause() {
     three.replica.promise(1, 9);
     three.replica.promise(2, 9);
     assert!(three.stable(&[1, 2], 0).is_empty());
+    // What does not depend on it goes on, or a write that died would stop everything for ever.
+    let c = one.write("c", Vec::new(), 0);
+    let other = server(4, Order::Total).write_after("d", &[v(5, 9)]);
+    three.receive(&Update { dependencies: Vec::new(), ..other.clone() }, 0);
+    three.receive(&c, 0);
+    three.stable(&[1, 2], 0);
+    assert_eq!(three.shown, [other.version]);
     three.receive(&a, 0);
     three.stable(&[1, 2], 0);
-    assert_eq!(three.shown, [a.version, b.version]);
+    assert_eq!(three.shown, [other.version, a.version, c.version, b.version]);
 }

@@ -152,7 +152,8 @@ impl Rules {
             }),
             Order::Arrival => None,
             Order::Original => self.last_shown.filter(|last| *last > update.version),
-            // Nothing is known to be stable before `Replica::show_stable` has looked.
+            // Nothing is known to be stable before `Replica::show_stable` has looked. What is
+            // missing is no update, but word from that server that it is past this timestamp.
             Order::Total => Some(Version { server: self.slowest, ..update.version }),
         }
     }
@@ -227,15 +228,14 @@ impl Rules {
         }
     }
 
-    /// The next in line, if its timestamp is not above `stable`.
-    pub(super) fn next_stable(&self, stable: u64) -> Option<(Version, bool)> {
-        let (&version, own) = self.queue.first_key_value()?;
-        (version.timestamp <= stable).then_some((version, own.is_some()))
+    /// What is in line with timestamps up to `stable`, in order.
+    pub(super) fn queued_until(&self, stable: u64) -> Vec<Version> {
+        self.queue.keys().copied().take_while(|version| version.timestamp <= stable).collect()
     }
 
-    /// Takes the first in line; an own write with its moment.
-    pub(super) fn leave_queue(&mut self) -> Option<(Update, u64)> {
-        self.queue.pop_first().and_then(|(_, own)| own)
+    /// Takes an update out of the line; an own write with its moment.
+    pub(super) fn leave_queue(&mut self, version: Version) -> Option<(Update, u64)> {
+        self.queue.remove(&version).flatten()
     }
 
     /// Whether an update waits for its turn.

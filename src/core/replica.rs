@@ -250,23 +250,21 @@ impl Replica {
     /// Rule `total`: shows, in the order of their versions, the updates that nothing can come before
     /// any more. `known` are all other servers of the cluster: what one of them has not
     /// [promised](Self::promise) may still come. An update whose predecessor or dependencies are
-    /// missing all the same (its origin lost its data, and a third server has them) holds up the
-    /// line until they come.
+    /// missing all the same (a server lost its data) is passed over until they come, if ever.
     pub fn show_stable(&mut self, known: &[u32], now_us: u64, effects: &mut Vec<Effect>) {
         let stable = self.rules.stable(known);
-        while let Some((version, own)) = self.rules.next_stable(stable) {
-            if own {
-                let Some((update, since_us)) = self.rules.leave_queue() else { continue };
-                let us = now_us.saturating_sub(since_us);
-                effects.push(Effect::Show { update, waited: Waited { us, released_by: None } });
-                continue;
-            }
+        for version in self.rules.queued_until(stable) {
             let held = self.pending.find(version);
             if held.is_some_and(|held| !held.update.is_ready(&self.applied)) {
-                return;
+                continue;
             }
-            self.rules.leave_queue();
-            self.show_held(version, version, now_us, effects);
+            match self.rules.leave_queue(version) {
+                Some((update, since_us)) => {
+                    let us = now_us.saturating_sub(since_us);
+                    effects.push(Effect::Show { update, waited: Waited { us, released_by: None } });
+                }
+                None => self.show_held(version, version, now_us, effects),
+            }
         }
     }
 

@@ -177,7 +177,7 @@ impl<'a> Torture<'a> {
         Ok(Self {
             request,
             folder,
-            nemesis: Nemesis::new(children, request.order),
+            nemesis: Nemesis::new(children),
             tally: Tally::default(),
             random: Random::new(request.seed),
             rounds: 0,

@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::Error;
-use crate::core::Order;
 use crate::lab::children::Children;
 use crate::lab::look;
 
@@ -27,17 +26,13 @@ pub(super) struct Nemesis {
     killed: BTreeSet<u32>,
     /// How many updates each server has held back in this life, as far as it was asked.
     held: Vec<u64>,
-    /// Whether it kills.
-    kills: bool,
 }
 
 impl Nemesis {
-    /// For servers that run under this rule.
-    pub(super) fn new(children: Children, order: Order) -> Self {
+    /// For these servers.
+    pub(super) fn new(children: Children) -> Self {
         let held = vec![0; children.count()];
-        // Under `total` all wait for what died with its only holder, for ever.
-        let kills = order != Order::Total;
-        Self { children, killed: BTreeSet::new(), held, kills }
+        Self { children, killed: BTreeSet::new(), held }
     }
 
     /// Where the servers listen.
@@ -65,8 +60,7 @@ impl Nemesis {
     ) -> Result<Vec<String>, String> {
         let began = Instant::now();
         let mut wrong = Vec::new();
-        let (servers, kills) = (self.children.count(), self.kills);
-        let scene = Scene { servers, keys: keys.len(), length_ms, kills };
+        let scene = Scene { servers: self.children.count(), keys: keys.len(), length_ms };
         for step in plan::draw(random, scene) {
             let at = began + Duration::from_millis(step.at_ms);
             while Instant::now() < at {

@@ -59,15 +59,13 @@ pub(super) struct Scene {
     pub(super) keys: usize,
     /// How long the round lasts.
     pub(super) length_ms: u64,
-    /// Whether servers are killed.
-    pub(super) kills: bool,
 }
 
 /// Draws the faults of a round, in the order of their times.
 pub(super) fn draw(random: &mut Random, scene: Scene) -> Vec<Step> {
-    let Scene { servers, keys, length_ms, kills } = scene;
+    let Scene { servers, keys, length_ms } = scene;
     let busy = HashMap::new();
-    let mut plan = Plan { random, servers, keys, length_ms, kills, busy, steps: Vec::new() };
+    let mut plan = Plan { random, servers, keys, length_ms, busy, steps: Vec::new() };
     let mut at_ms = plan.random.between(1, PAUSE_MS_MAX);
     while at_ms < length_ms {
         plan.fault(at_ms);
@@ -82,7 +80,6 @@ struct Plan<'a> {
     servers: usize,
     keys: usize,
     length_ms: u64,
-    kills: bool,
     /// Until when there is a fault at a place.
     busy: HashMap<Place, u64>,
     steps: Vec<Step>,
@@ -105,8 +102,7 @@ impl Plan<'_> {
                     self.cut(at_ms, one, other);
                 });
             }
-            _ if self.kills => self.kill(at_ms, one),
-            _ => {}
+            _ => self.kill(at_ms, one),
         }
     }
 
@@ -160,7 +156,7 @@ mod tests {
     use super::*;
 
     fn plan(seed: u64) -> Vec<Step> {
-        let scene = Scene { servers: 3, keys: 8, length_ms: 60_000, kills: true };
+        let scene = Scene { servers: 3, keys: 8, length_ms: 60_000 };
         draw(&mut Random::new(seed), scene)
     }
 

@@ -22,12 +22,13 @@
 //!   cuts, by the director. An update that is lost, or was on its way when a link broke, is sent
 //!   again: every 500 ms servers compare what they have applied, and when a link is there again they
 //!   do at once (rules R5 and R6).
-//! - Relay: what no living link of its origin supplies for 500 ms, another server sends (R6).
+//! - Relay: what no living link of its origin supplies for 500 ms, and what is of a life that is
+//!   over, any other server sends that has it (R6).
 //! - A kill loses everything; a start is empty. It takes writes when all others have answered, or
 //!   after 3 s, above all clocks that they have seen (R4).
 //! - Clocks that are apart, by the script's `network`.
 //! - Sessions: what was read or pushed is depended on; a move waits until the other server has it.
-//! - Rule `total`: clocks travel like updates, and never overtake one.
+//! - Rule `total`: clocks travel like updates, raise those of others, and never overtake an update.
 //!
 //! # What is not
 //!

@@ -121,6 +121,7 @@ impl Simulator {
                 let link = &mut self.links[from][to];
                 if broken == link.broken {
                     link.heard = link.heard.max(clock);
+                    self.world.hear(to, clock, self.now_us);
                 }
             }
             Entry::Flush { from, to } => self.flush(from, to),
@@ -234,9 +235,15 @@ impl Simulator {
     }
 
     pub(super) fn arrive(&mut self, from: usize, to: usize, update: &Update) -> Result<(), String> {
+        let before = self.world.servers[to].log.len();
         let delivered = self.world.deliver(from, to, update, self.now_us);
         // Only a server whose clock was wrong from the start is refused, and none is here.
-        delivered.map_err(|refusal| format!("{} refuses an update: {refusal}", self.names[to]))
+        delivered.map_err(|refusal| format!("{} refuses an update: {refusal}", self.names[to]))?;
+        let applied = self.world.servers[to].log[before..].to_vec();
+        for peer in 0..self.names.len() {
+            self.supply(to, peer, &applied);
+        }
+        Ok(())
     }
 
     /// A write goes out to all that are linked.
@@ -267,36 +274,40 @@ impl Simulator {
         }
     }
 
-    /// A link resumes from what the receiver has applied: the sender sends what is missing, as far as
-    /// it is its business (rule R6).
+    /// A link resumes from what the receiver has applied.
     pub(super) fn resume(&mut self, from: usize, to: usize) {
+        let log = self.world.servers[from].log.clone();
+        self.supply(from, to, &log);
+    }
+
+    /// Sends on those of some updates that the receiver lacks, as far as it is the sender's business
+    /// (rule R6).
+    fn supply(&mut self, from: usize, to: usize, updates: &[Rc<Update>]) {
         if !self.linked(from, to) {
             return;
         }
-        let log = self.world.servers[from].log.clone();
-        for update in log {
-            let arrived = self.world.servers[to].has(update.version);
-            if !arrived
-                && !self.is_under_way(to, update.version)
-                && self.supplies(from, to, &update)
-            {
-                self.links[from][to].push(&update, self.now_us);
+        for update in updates {
+            let version = update.version;
+            let lacks =
+                !self.world.servers[to].has(version) && !self.is_under_way(from, to, version);
+            if lacks && self.supplies(from, to, update) {
+                self.links[from][to].push(update, self.now_us);
             }
         }
         self.flush(from, to);
     }
 
-    fn is_under_way(&self, to: usize, version: Version) -> bool {
-        let mut links = self.links.iter().map(|links| &links[to]);
-        let waits = links.any(|link| link.waiting().any(|update| update.version == version));
+    /// Whether a link has an update on the way, or is told to wait with it. What other links do makes
+    /// no difference: duplicates do no harm.
+    fn is_under_way(&self, from: usize, to: usize, version: Version) -> bool {
+        let link = &self.links[from][to];
         let arrives = |entry: &Entry| match entry {
-            Entry::Arrive { from, to: there, update, broken } => {
-                let link = &self.links[*from][*there];
-                *there == to && update.version == version && *broken == link.broken
+            Entry::Arrive { from: here, to: there, update, broken } => {
+                (*here, *there, *broken) == (from, to, link.broken) && update.version == version
             }
             _ => false,
         };
-        waits || self.agenda.values().any(arrives)
+        link.waiting().any(|update| update.version == version) || self.agenda.values().any(arrives)
     }
 
     /// Whether `from` is to send an update to `to`: its own, those that no living link of the

@@ -260,13 +260,18 @@ impl World {
         self.tell_start(server, name, now_us);
     }
 
+    /// A server hears another's clock.
+    pub(super) fn hear(&mut self, server: usize, clock: u64, now_us: u64) {
+        let Server { replica, skew_us, .. } = self.server(server);
+        // A clock too far ahead is refused here as it is everywhere.
+        let _ = replica.witness(clock, now_us + *skew_us);
+    }
+
     /// Rule R4: a server has heard from these, so its writes are above all that they have seen.
     pub(super) fn open(&mut self, server: usize, peers: &[usize], now_us: u64) {
         for &peer in peers {
             let clock = self.servers[peer].replica.clock().last();
-            let Server { replica, skew_us, .. } = self.server(server);
-            // A clock too far ahead is refused here as it is everywhere.
-            let _ = replica.witness(clock, now_us + *skew_us);
+            self.hear(server, clock, now_us);
         }
         self.server(server).replica.open();
     }

@@ -118,3 +118,24 @@ fn a_trace_tells_of_every_server() {
     assert_eq!(count(|what| matches!(what, What::Apply { .. })), 6);
     assert_eq!(count(|what| matches!(what, What::Hold { .. })), 1);
 }
+
+/// What the README shows is true.
+#[test]
+fn the_readmes_script_holds() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let readme = fs::read_to_string(format!("{root}README.md")).expect("there is one");
+    let shown = readme.lines().skip_while(|line| *line != "    # An effect waits for its cause.");
+    let lines = shown.map_while(|line| line.strip_prefix("    ").map(|line| format!("{line}\n")));
+    let script = Script::parse("README.md", &lines.collect::<String>()).expect("it is well formed");
+    let mut out = Vec::new();
+    let holds = simulate(&script, &Command::default(), &mut out).expect("the simulator goes on");
+    assert!(holds && script.steps.len() > 8, "{}", String::from_utf8_lossy(&out));
+
+    let explored = "tests/explorations/an_effect_waits_for_its_cause.txt";
+    let golden = fs::read_to_string(format!("{root}{explored}")).expect("it is named there");
+    assert!(
+        readme.contains("23,760 runs through 136 different") && readme.contains("550 of 57,024")
+    );
+    assert!(golden.contains("causal: 136 states, 3 different histories, 23760 runs; none"));
+    assert!(golden.contains("arrival: 284 states, 4 different histories, 57024 runs; 550 of them"));
+}

@@ -5,13 +5,16 @@ use super::layout::{Arrow, HEAD, Layout};
 use super::lives::State;
 use super::marks::{Mark, bar, colour, cross, hatching, joints};
 use super::run::{Run, Server};
-use super::space::{Area, Curve};
+use super::space::{Area, Curve, text_width};
 use super::words::{self, LONG, SHORT, short};
 use super::xml::{Markup, escaped, length};
 use super::{colours, facts::place};
 
 /// How high the title is, with what stands under it.
 const TITLE: f64 = 76.0;
+/// The size of its letters; they are bold.
+const TITLE_TEXT: f64 = 20.0;
+const MARGIN: f64 = 24.0;
 
 /// The looks that are not colours.
 pub(super) const STYLE: &str = include_str!("figure.css");
@@ -34,18 +37,20 @@ pub(super) fn figure(
     notes: &[String],
 ) -> String {
     let (legend, legend_height) = super::legend::legend(run, layout, notes);
+    // A short run may have a long title.
+    let width = layout.width.max(2.0 * MARGIN + text_width(title, TITLE_TEXT));
     let height = TITLE + HEAD + layout.height + legend_height + 16.0;
     let mut out = Markup::default();
     let label = escaped(&format!("Space-time diagram: {title}. {about}"));
     let label = format!(" role=\"img\" aria-label=\"{label}\"");
-    out.add(&opening(layout.width, height, &label));
+    out.add(&opening(width, height, &label));
     out.title(title);
     out.add(&format!("<desc>{}</desc>", escaped(about)));
     out.add(&format!("<style>\n{STYLE}{}</style>", colours::rules()));
-    let paper = Area { left: 0.0, top: 0.0, right: layout.width, bottom: height };
+    let paper = Area { left: 0.0, top: 0.0, right: width, bottom: height };
     out.rectangle("paper", paper, "");
-    out.text("title ink", 24.0, 34.0, title);
-    out.text("subtitle quiet", 24.0, 58.0, about);
+    out.text("title ink", MARGIN, 34.0, title);
+    out.text("subtitle quiet", MARGIN, 58.0, about);
     let parts = [(TITLE, head(run, layout)), (TITLE + HEAD, body(run, layout))];
     for (y, part) in parts.into_iter().chain([(TITLE + HEAD + layout.height + 10.0, legend)]) {
         out.open("part", &format!(" transform=\"translate(0 {})\"", length(y)));

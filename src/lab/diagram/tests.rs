@@ -202,6 +202,19 @@ fn no_two_labels_meet_and_every_row_has_one() {
     }
 }
 
+/// The title has room, however narrow the run is.
+#[test]
+fn a_long_title_is_not_cut() {
+    let width = |title: &str| {
+        let lines = ["server=1 event=write client=A version=(1,1) key=x value=1"];
+        let svg = super::draw(&events(&lines), title).expect("it can be drawn").svg();
+        let (_, width) = svg.split_once(" width=\"").expect("it says its size");
+        width.split('"').next().and_then(|width| width.parse::<f64>().ok()).expect("a number")
+    };
+    let long = "w".repeat(100);
+    assert!(width(&long) > 100.0 * 15.0 && width("short") < 800.0);
+}
+
 #[test]
 fn what_happens_to_servers_and_links_is_told() {
     let run = Run::new(&events(&[

@@ -49,6 +49,7 @@ impl Stage for Simulator {
             }
         };
         self.look_around();
+        self.answering = None;
         Ok(answer)
     }
 
@@ -80,7 +81,9 @@ impl Stage for Simulator {
     }
 
     fn news(&mut self) -> Vec<News> {
-        std::mem::take(&mut self.news)
+        // What came behind an answer is told at the next call: then the answer has been recorded.
+        let behind = std::mem::take(&mut self.news_behind);
+        std::mem::replace(&mut self.news, behind)
     }
 }
 
@@ -91,6 +94,7 @@ impl Simulator {
         let deadline = self.now_us + STABLE_US;
         while !self.world.is_answered(client, version) {
             if self.now_us >= deadline {
+                self.world.give_up(client);
                 return Ok(Answer::Refused(Refusal::Unknown(format!("{version} is not stable"))));
             }
             self.idle(deadline)?;

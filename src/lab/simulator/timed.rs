@@ -52,6 +52,10 @@ pub struct Simulator {
     entries: u64,
     narrator: Narrator,
     pub(super) news: Vec<News>,
+    /// The client whose write is shown and that is about to be answered, and what it is pushed
+    /// behind the answer.
+    pub(super) answering: Option<usize>,
+    pub(super) news_behind: Vec<News>,
     trace: Vec<Event>,
 }
 
@@ -75,6 +79,8 @@ impl Simulator {
             entries: 0,
             narrator: Narrator::new(script, order),
             news: Vec::new(),
+            answering: None,
+            news_behind: Vec::new(),
             trace: Vec::new(),
         };
         simulator.enter(COMPARE_US, Entry::Compare);
@@ -218,13 +224,18 @@ impl Simulator {
                     self.news.extend(told.map(|text| News::Told { text, time_us }));
                     self.trace.push(event);
                 }
-                Happening::Push(Push { client, visible }) => self.news.push(News::Pushed {
-                    client,
-                    key: visible.change.key,
-                    value: visible.change.value,
-                    version: visible.shown_as,
-                    time_us: self.now_us,
-                }),
+                Happening::Push(Push { client, visible }) => {
+                    let behind = self.answering == Some(client);
+                    let news = if behind { &mut self.news_behind } else { &mut self.news };
+                    news.push(News::Pushed {
+                        client,
+                        key: visible.change.key,
+                        value: visible.change.value,
+                        version: visible.shown_as,
+                        time_us: self.now_us,
+                    });
+                }
+                Happening::Shown(client) => self.answering = Some(client),
             }
         }
     }

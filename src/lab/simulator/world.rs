@@ -22,6 +22,8 @@ pub(in crate::lab) struct Session {
     pub(in crate::lab) context: Context,
     /// Whether it is pushed what becomes visible.
     pub(in crate::lab) joined: bool,
+    /// The write of its own whose answer it waits for. Then no push tells of that.
+    unanswered: Option<Version>,
 }
 
 /// What came of a request.
@@ -48,6 +50,9 @@ pub(in crate::lab) enum Happening {
     Event(Event),
     /// To a client.
     Push(Push),
+    /// To this client: the write that it waits for is shown. What it is pushed from now on comes
+    /// behind the answer.
+    Shown(usize),
 }
 
 /// All servers and sessions.
@@ -188,8 +193,14 @@ impl World {
         };
         let chain = server.replica.applied().chain_of(update.version).unwrap_or(0);
         session.context.replace(update.version, chain);
-        self.publish(at, outcome, Some(client), now_us);
+        session.unanswered = Some(update.version);
+        self.publish(at, outcome, now_us);
         Reply::Made(update)
+    }
+
+    /// A client waits no more for the answer to its write. If that is shown one day, it is pushed.
+    pub(in crate::lab) fn give_up(&mut self, client: usize) {
+        self.sessions[client].unanswered = None;
     }
 
     /// Whether a write that was made at a client's server can be answered.
@@ -210,40 +221,40 @@ impl World {
     ) -> Result<(), Refused> {
         let sender = self.servers[from].replica.id();
         let outcome = self.server(to).receive(sender, update, now_us)?;
-        self.publish(to, outcome, None, now_us);
+        self.publish(to, outcome, now_us);
         Ok(())
     }
 
     /// Rule `total`: a server hears from all others up to which timestamp they have sent all.
     pub(in crate::lab) fn promise(&mut self, to: usize, promises: &[(u32, u64)], now_us: u64) {
         let outcome = self.server(to).promises(promises, now_us);
-        self.publish(to, outcome, None, now_us);
+        self.publish(to, outcome, now_us);
     }
 
     /// Rule `original`: a server's timer fires.
     pub(in crate::lab) fn wake(&mut self, server: usize, now_us: u64) {
         let outcome = self.server(server).wake(now_us);
-        self.publish(server, outcome, None, now_us);
+        self.publish(server, outcome, now_us);
     }
 
     /// Tells what happened at a server and pushes what became visible there. The writer's own push
     /// is the answer.
-    fn publish(&mut self, at: usize, outcome: Outcome, writer: Option<usize>, now_us: u64) {
+    fn publish(&mut self, at: usize, outcome: Outcome, now_us: u64) {
         for what in outcome.told {
             self.tell(at, now_us, what);
         }
         let server = &self.servers[at];
         for visible in outcome.visible {
             for (client, session) in self.sessions.iter_mut().enumerate() {
-                let here = session.at == at && session.life == server.life && session.joined;
-                let own = session.context.versions().any(|version| version == visible.version);
-                if !here || writer == Some(client) || own {
-                    continue;
+                let here = session.at == at && session.life == server.life;
+                if here && session.unanswered.take_if(|own| *own == visible.version).is_some() {
+                    self.happenings.push(Happening::Shown(client));
+                } else if here && session.joined {
+                    let chain = server.replica.applied().chain_of(visible.shown_as).unwrap_or(0);
+                    session.context.see(visible.shown_as, chain);
+                    let push = Push { client, visible: visible.clone() };
+                    self.happenings.push(Happening::Push(push));
                 }
-                let chain = server.replica.applied().chain_of(visible.shown_as).unwrap_or(0);
-                session.context.see(visible.shown_as, chain);
-                let push = Push { client, visible: visible.clone() };
-                self.happenings.push(Happening::Push(push));
             }
         }
     }

@@ -91,14 +91,15 @@ impl<'a> Teller<'a> {
     pub(super) fn held(&self, replica: &Replica, version: Version, missing: Version) {
         let Some(held) = replica.pending().find(version) else { return };
         let id = self.id;
-        // The original rule knows only late and not late.
-        let place = if self.order == Order::Original { "before" } else { "after" };
+        let why = match self.order {
+            // It knows only late and not late.
+            Order::Original => format!("as it should occur before {missing}"),
+            Order::Total => format!("until server {} is known to be past it", missing.server),
+            _ => format!("as it should occur after {missing}"),
+        };
         for change in &held.update.changes {
             let key = printable(&change.key);
-            log::info!(
-                "Server {id} delaying update for {key} at {version} as it should occur {place} \
-                 {missing}"
-            );
+            log::info!("Server {id} delaying update for {key} at {version} {why}");
         }
         self.trace(replica, || What::Hold { version, missing });
     }

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use crate::text::printable;
+
 /// A command line that is read flag by flag.
 #[derive(Debug)]
 pub struct Arguments {
@@ -136,6 +138,12 @@ pub fn password(path: &str) -> Result<String, Wrong> {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => Err(format!("--password-file {path} is empty; its first line is the password")),
     }
+}
+
+/// Says on standard error, in one line, why a program does not go on. Nobody may be left to read it,
+/// and the exit status must say it all the same: `eprintln!` would panic.
+pub fn complain(program: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "{program}: {}", printable(why));
 }
 
 #[cfg(test)]

@@ -198,6 +198,16 @@ fn a_closed_standard_output_is_a_quiet_end() {
 }
 
 #[test]
+fn a_closed_standard_error_does_not_change_the_exit_status() {
+    for program in [SERVER, CLIENT, LAB] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status = Command::new(program).arg("--nonsense").stderr(writer).status();
+        assert_eq!(status.expect("it starts").code(), Some(2), "{program}");
+    }
+}
+
+#[test]
 fn the_session_moves_when_its_server_is_killed() {
     let (mut west, west_port) = server(1, &[]);
     let (_east, east_port) = server(2, &["--peers", &west_port]);

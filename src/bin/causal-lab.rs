@@ -1,15 +1,11 @@
 //! `causal-lab`: the demo, three servers or two clients in one terminal, the checker, and torture.
 
-// A program talks to people on its standard streams.
-#![allow(clippy::print_stderr)]
-
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::play::command as play;
 use causal_kv::lab::{check, clients, demo, diagram, explore, ports, servers, torture};
-use causal_kv::text::printable;
 
 const HELP: &str = "\
 Shows what a causally consistent store does.
@@ -60,7 +56,7 @@ fn main() -> ExitCode {
     let task = match task(&mut Arguments::new(words.into_iter())) {
         Ok(task) => task,
         Err(wrong) => {
-            eprintln!("causal-lab: {}", printable(&wrong));
+            arguments::complain("causal-lab", &wrong);
             return ExitCode::from(2);
         }
     };
@@ -68,7 +64,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
-            eprintln!("causal-lab: {}", printable(&why));
+            arguments::complain("causal-lab", &why);
             ExitCode::from(2)
         }
     }
@@ -77,7 +73,7 @@ fn main() -> ExitCode {
 /// What could not be played to its end has failed; only what cannot be judged at all is bad input.
 fn played(done: Result<bool, String>) -> Result<bool, String> {
     done.or_else(|why| {
-        eprintln!("causal-lab: {}", printable(&why));
+        arguments::complain("causal-lab", &why);
         Ok(false)
     })
 }

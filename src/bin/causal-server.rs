@@ -1,7 +1,7 @@
 //! `causal-server`: one replica.
 
 // A program talks to people on its standard streams.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout)]
 
 use std::io::{self, Write};
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
@@ -10,7 +10,6 @@ use std::thread;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::server::{Delay, Options, Server};
-use causal_kv::text::printable;
 
 const HELP: &str = "\
 One replica of a causally consistent, replicated key-value store.
@@ -65,7 +64,7 @@ fn main() -> ExitCode {
     let settings = match settings(Arguments::new(words.into_iter())) {
         Ok(settings) => settings,
         Err(wrong) => {
-            eprintln!("causal-server: {}", printable(&wrong));
+            arguments::complain("causal-server", &wrong);
             return ExitCode::from(2);
         }
     };
@@ -73,7 +72,7 @@ fn main() -> ExitCode {
     match serve(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("causal-server: {why}");
+            arguments::complain("causal-server", &why);
             ExitCode::FAILURE
         }
     }

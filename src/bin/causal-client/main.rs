@@ -1,8 +1,5 @@
 //! `causal-client`: a person at a prompt, or a script on standard input.
 
-// A program talks to people on its standard streams.
-#![allow(clippy::print_stderr)]
-
 mod console;
 mod print;
 
@@ -13,7 +10,6 @@ use causal_kv::Client;
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::client::history::History;
 use causal_kv::client::{Error, Options};
-use causal_kv::text::printable;
 
 use console::Console;
 
@@ -48,14 +44,14 @@ fn main() -> ExitCode {
     let settings = match settings(Arguments::new(words.into_iter())) {
         Ok(settings) => settings,
         Err(wrong) => {
-            eprintln!("causal-client: {}", printable(&wrong));
+            arguments::complain("causal-client", &wrong);
             return ExitCode::from(2);
         }
     };
     let mut console = match open(settings) {
         Ok(console) => console,
         Err(why) => {
-            eprintln!("causal-client: {why}");
+            arguments::complain("causal-client", &why);
             return ExitCode::FAILURE;
         }
     };
@@ -63,7 +59,7 @@ fn main() -> ExitCode {
         // Nobody reads what it says: as good a reason to end as any.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => {
-            eprintln!("causal-client: {error}");
+            arguments::complain("causal-client", &error.to_string());
             return ExitCode::FAILURE;
         }
         Ok(()) => {}
@@ -126,7 +122,8 @@ fn open(settings: Settings) -> Result<Console, String> {
     let mut client = match Client::connect(options.clone()) {
         // Servers and clients may start in any order.
         Err(error @ Error::Unreachable { .. }) => {
-            eprintln!("causal-client: {error}; trying for {} s", patience.as_secs());
+            let why = format!("{error}; trying for {} s", patience.as_secs());
+            arguments::complain("causal-client", &why);
             Client::connect(Options { patience, ..options })
         }
         other => other,

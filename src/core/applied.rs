@@ -81,6 +81,24 @@ impl Applied {
         }
     }
 
+    /// Takes in all that `other` covers: of each chain the longer part (rule R7).
+    pub fn raise_all(&mut self, other: &Self) {
+        for (server, chain) in other.iter() {
+            self.raise(server, chain);
+        }
+    }
+
+    /// The first chain of `other` that lies across one that is known here under another name: its
+    /// first update. Honest servers never have such chains.
+    pub fn conflict(&self, other: &Self) -> Option<Version> {
+        let version = |(server, chain): (u32, Chain)| Version { timestamp: chain.first, server };
+        let across = |&(server, chain): &(u32, Chain)| {
+            let known = self.chain_at(Version { timestamp: chain.last, server });
+            known.is_some_and(|known| known.first != chain.first && known.last >= chain.first)
+        };
+        other.iter().find(across).map(version)
+    }
+
     /// Every chain with its server, by server and age.
     pub fn iter(&self) -> impl Iterator<Item = (u32, Chain)> + '_ {
         self.chains.iter().flat_map(|(&server, chains)| chains.iter().map(move |c| (server, *c)))
@@ -166,6 +184,27 @@ mod tests {
         let less: Applied = "(1, 1)..(8, 1) (20, 1)..(30, 1)".parse().expect("well formed");
         assert!(all.covers_all(&less) && !less.covers_all(&all));
         assert!(all.covers_all(&Applied::default()));
+    }
+
+    #[test]
+    fn what_is_put_together_has_the_longer_part_of_each_chain() {
+        let parse = |text: &str| text.parse::<Applied>().expect("well formed");
+        let mut one = parse("(1, 1)..(9, 1) (5, 2)..(5, 2)");
+        let other = parse("(1, 1)..(7, 1) (20, 1)..(30, 1) (5, 2)..(6, 2)");
+        assert_eq!((one.conflict(&other), other.conflict(&one)), (None, None));
+        one.raise_all(&other);
+        assert_eq!(one, parse("(1, 1)..(9, 1) (20, 1)..(30, 1) (5, 2)..(6, 2)"));
+        for across in ["(2, 1)..(3, 1)", "(0, 1)..(1, 1)", "(9, 1)..(12, 1)", "(0, 1)..(40, 1)"] {
+            let across = parse(across);
+            assert_eq!(
+                one.conflict(&across),
+                across
+                    .iter()
+                    .next()
+                    .map(|(server, chain)| { Version { timestamp: chain.first, server } })
+            );
+        }
+        assert_eq!(one.conflict(&parse("(10, 1)..(19, 1)")), None);
     }
 
     #[test]

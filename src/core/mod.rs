@@ -37,11 +37,16 @@
 //!   and what they have applied. What a newer life says replaces what the older one said.
 //! - **R6, log.** Applied updates are appended to one log, whose order is a causal order. Any
 //!   server may send any update of it to whoever lacks it: what no living link of an origin
-//!   supplies, another server relays.
+//!   supplies, another server relays. Who lacks what is no longer in the log gets a snapshot.
+//! - **R7, snapshot.** What a server shows at one moment, deletes among it, and what it had applied
+//!   by then. It is taken in, in one step: the higher version of each key, the longer part of each
+//!   chain; what was held back and is in it is dropped, what waited for it is looked at again. See
+//!   [`Replica::install`].
 //! - **R11, pushes.** Only what became visible is pushed, and `applied` is raised before the store
 //!   shows the update, so that no reply shows what the session's context cannot name.
 //!
-//! Rules R7 to R10 (snapshots, forgetting deletes and lost updates) are not built yet.
+//! Rules R8 to R10 are about forgetting: as no delete and no lost update is ever forgotten, they are
+//! not needed yet.
 //!
 //! # Invariants
 //!

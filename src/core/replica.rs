@@ -1,5 +1,7 @@
 //! The replica: the state machine that decides when an update may be shown.
 
+mod install;
+
 use std::collections::BTreeMap;
 
 use super::applied::Applied;
@@ -321,19 +323,11 @@ impl Replica {
     /// # Errors
     /// [`Refusal::Reused`]: this replica must stop.
     pub fn check_peer(&mut self, applied: &Applied) -> Result<(), Refusal> {
+        self.check_own(applied)?;
         let own = applied.iter().filter(|&(server, _)| server == self.id);
-        let version = |timestamp| Version { timestamp, server: self.id };
-        for (_, chain) in own {
-            let Some((first, last)) = self.chain else {
-                let known = chain.last.min(self.clock.last());
-                self.writes_above = self.writes_above.map(|above| above.max(known));
-                continue;
-            };
-            let foreign = chain.first != first && chain.last >= first;
-            let beyond = chain.first == first && chain.last > last;
-            if foreign || beyond {
-                return Err(Refusal::Reused(version(chain.last)));
-            }
+        if let (None, Some(above)) = (self.chain, self.writes_above) {
+            let known = own.map(|(_, chain)| chain.last.min(self.clock.last())).max();
+            self.writes_above = Some(above.max(known.unwrap_or_default()));
         }
         Ok(())
     }

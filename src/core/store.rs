@@ -100,6 +100,26 @@ impl Store {
         self.values.is_empty()
     }
 
+    /// Takes in all that another store has, as if its writes had come here one by one (rule R7).
+    pub fn merge(&mut self, other: &Self) {
+        for (key, value, version) in other.entries() {
+            self.apply(key, value, version);
+        }
+    }
+
+    /// Every key that was ever written, deletes among them (without a value), with what it shows and
+    /// its version, in no particular order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Option<&str>, Version)> {
+        let deletes = self.deletes.iter().map(|(key, version)| (&key[..], None, *version));
+        let values = self.values.iter().map(|(key, (value, v))| (&key[..], Some(&value[..]), *v));
+        values.chain(deletes).map(|(key, value, version)| (key, value, version.into()))
+    }
+
+    /// How many [entries](Self::entries) there are.
+    pub fn entry_count(&self) -> usize {
+        self.values.len() + self.deletes.len()
+    }
+
     /// Every key that has a value, with the value and its version, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, Version)> {
         self.values

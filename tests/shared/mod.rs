@@ -14,8 +14,18 @@ use causal_kv::core::{
 pub(crate) struct Server {
     pub(crate) replica: Replica,
     pub(crate) store: Store,
-    /// What was applied, in that order.
+    /// What was applied, in that order, behind what the base has.
     pub(crate) log: Vec<Update>,
+    /// What was trimmed from the log or came by snapshot.
+    pub(crate) base: Snapshot,
+}
+
+/// What a server showed at one moment, and what it had applied then (rule R7).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) store: Store,
+    pub(crate) applied: Applied,
+    pub(crate) clock: u64,
 }
 
 impl Server {
@@ -26,25 +36,80 @@ impl Server {
 
     /// The same for a server that follows another delivery rule.
     pub(crate) fn following(order: Order, id: u32, log: Vec<Update>, limits: Limits) -> Self {
+        let base = Snapshot { store: Store::new(order), ..Snapshot::default() };
+        Self::behind(order, id, base, log, limits)
+    }
+
+    /// The same with what was trimmed from the log.
+    pub(crate) fn behind(
+        order: Order,
+        id: u32,
+        base: Snapshot,
+        log: Vec<Update>,
+        limits: Limits,
+    ) -> Self {
         let mut replica = Replica::new(id, ClockKind::Physical, order, limits);
-        let mut store = Store::new(order);
+        let Snapshot { applied, clock, mut store } = base.clone();
+        let installed = replica.install(&applied, clock, clock, &mut Vec::new());
+        installed.expect("its own snapshot is beyond doubt");
         for update in &log {
             assert!(replica.restore(update), "a log is in order");
             store.apply_update(update);
         }
-        Self { replica, store, log }
+        Self { replica, store, log, base }
+    }
+
+    /// What it shows now.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let applied = self.replica.applied().clone();
+        Snapshot { store: self.store.clone(), applied, clock: self.replica.clock().last() }
+    }
+
+    /// Trims the oldest updates from the log.
+    pub(crate) fn trim(&mut self, count: usize) {
+        for update in self.log.drain(..count) {
+            let Update { version, predecessor, .. } = update;
+            assert!(self.base.applied.advance(version, predecessor), "a log is in order");
+            self.base.store.apply_update(&update);
+            self.base.clock = self.base.clock.max(version.timestamp);
+        }
+    }
+
+    /// Takes in a snapshot and does what the replica says.
+    pub(crate) fn install(
+        &mut self,
+        snapshot: &Snapshot,
+        now_us: u64,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let mut effects = Vec::new();
+        self.replica.install(&snapshot.applied, snapshot.clock, now_us, &mut effects)?;
+        self.store.merge(&snapshot.store);
+        // What came by snapshot is not in the log, so for others there is none of what was in it.
+        let mut applied = self.base.applied.clone();
+        for update in self.log.drain(..) {
+            applied.advance(update.version, update.predecessor);
+        }
+        applied.raise_all(&snapshot.applied);
+        let clock = self.replica.clock().last();
+        self.base = Snapshot { store: self.store.clone(), applied, clock };
+        self.follow(&effects);
+        Ok(effects)
+    }
+
+    fn follow(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            if let Effect::Apply { update, .. } = effect {
+                self.store.apply_update(update);
+                self.log.push(update.clone());
+            }
+        }
     }
 
     /// Takes an update from a peer and does what the replica says.
     pub(crate) fn receive(&mut self, update: &Update, now_us: u64) -> Result<Vec<Effect>, Refusal> {
         let mut effects = Vec::new();
         self.replica.receive(update.clone(), now_us, &mut effects)?;
-        for effect in &effects {
-            if let Effect::Apply { update, .. } = effect {
-                self.store.apply_update(update);
-                self.log.push(update.clone());
-            }
-        }
+        self.follow(&effects);
         Ok(effects)
     }
 

@@ -1,6 +1,7 @@
 //! A seeded simulation around the pure core: servers, links that delay, reorder, repeat and lose,
 //! cuts, restarts, and sessions that move. After every step an [`oracle`] is asked.
 
+pub(crate) mod catching_up;
 pub(crate) mod ending;
 pub(crate) mod narrow;
 pub(crate) mod node;
@@ -24,6 +25,10 @@ pub(crate) enum Flaw {
     AcknowledgesReceipt,
     /// A new life writes at once and asks nobody for a clock.
     AsksNoClock,
+    /// A snapshot says that it has more than its store has: the copy was not made exact.
+    ClaimsTooMuch,
+    /// Whoever has taken a snapshot sends its log as if that were all it has.
+    ForgetsBase,
 }
 
 impl Flaw {
@@ -49,6 +54,10 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     /// Updates that wait for such a write for ever.
     pub(crate) stranded: u64,
+    /// Snapshots that brought news.
+    pub(crate) installed: u64,
+    /// Updates that a snapshot released or took the place of.
+    pub(crate) released: u64,
 }
 
 impl Tally {
@@ -65,6 +74,8 @@ impl Tally {
             returned: self.returned + other.returned,
             lost: self.lost + other.lost,
             stranded: self.stranded + other.stranded,
+            installed: self.installed + other.installed,
+            released: self.released + other.released,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A server of the simulation, and what must hold of it after every step.
 
-use causal_kv::core::{Effect, Held, Limits, Order, Update, Version};
+use causal_kv::core::{Effect, Held, Limits, Order, Refusal, Update, Version};
 
 use super::oracle::{Oracle, Promise, Violation, Writes, check, numbers, only};
-use crate::shared::Server;
+use crate::shared::{Server, Snapshot};
 
 /// One server over all its lives.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Node {
     pub(crate) server: Server,
     /// What the test saw it apply in this life, and what it began this life with.
     pub(crate) shown: Writes,
+    /// What of that is no longer in its log.
+    base: Writes,
     /// What it applied since the last check.
     fresh: Writes,
     /// What it told its peers to have received; only the flaw that takes this for applied asks.
@@ -27,22 +29,79 @@ impl Node {
     pub(crate) fn new(order: Order, id: u32, skew_us: u64, limits: Limits) -> Self {
         let mut server = Server::following(order, id, Vec::new(), limits);
         server.replica.open();
-        Self { server, shown: 0, fresh: 0, received: 0, skew_us, opens_at: 0, limits, order }
+        Self {
+            server,
+            shown: 0,
+            base: 0,
+            fresh: 0,
+            received: 0,
+            skew_us,
+            opens_at: 0,
+            limits,
+            order,
+        }
     }
 
-    /// Begins a new life with the first `kept` updates of the log. Gives what was lost.
-    pub(crate) fn restart(&mut self, kept: usize, oracle: &Oracle) -> Result<Writes, Violation> {
+    /// Begins a new life: with the first `kept` updates of the log and what was trimmed from it, or
+    /// with nothing. Gives what was lost.
+    pub(crate) fn restart(
+        &mut self,
+        kept: Option<usize>,
+        oracle: &Oracle,
+    ) -> Result<Writes, Violation> {
+        let (had, id) = (self.shown, self.server.replica.id());
+        let Some(kept) = kept else {
+            self.server = Server::following(self.order, id, Vec::new(), self.limits);
+            (self.shown, self.base, self.fresh, self.received) = (0, 0, 0, 0);
+            return Ok(had);
+        };
         let mut log = std::mem::take(&mut self.server.log);
         log.truncate(kept);
-        let had = self.shown;
-        self.shown = 0;
+        self.shown = self.base;
         for update in &log {
             self.shown |= only(oracle.number(update.version)?);
         }
         self.fresh = self.shown;
-        self.received &= if kept == 0 { 0 } else { Writes::MAX };
-        self.server = Server::following(self.order, self.server.replica.id(), log, self.limits);
+        let base = self.server.base.clone();
+        self.server = Server::behind(self.order, id, base, log, self.limits);
         Ok(had & !self.shown)
+    }
+
+    /// Trims the oldest updates from the log.
+    pub(crate) fn trim(&mut self, count: usize, oracle: &Oracle) -> Result<(), Violation> {
+        for update in &self.server.log[..count] {
+            self.base |= only(oracle.number(update.version)?);
+        }
+        self.server.trim(count);
+        Ok(())
+    }
+
+    /// Takes in a snapshot that has the writes `shown`. Gives whether it asks its peers to send
+    /// again.
+    pub(crate) fn install(
+        &mut self,
+        snapshot: &Snapshot,
+        shown: Writes,
+        now_us: u64,
+        oracle: &Oracle,
+    ) -> Result<bool, Violation> {
+        let taken = self.server.install(snapshot, now_us + self.skew_us);
+        let effects = self.unless_refused(taken)?;
+        self.fresh |= shown & !self.shown;
+        self.shown |= shown;
+        self.base = self.shown;
+        self.received |= shown;
+        self.note(effects, oracle)
+    }
+
+    fn unless_refused(
+        &self,
+        taken: Result<Vec<Effect>, Refusal>,
+    ) -> Result<Vec<Effect>, Violation> {
+        taken.map_err(|refusal| Violation {
+            promise: Promise::Uniqueness,
+            text: format!("server {} refused: {refusal}", self.server.replica.id()),
+        })
     }
 
     /// The test saw it apply a write.
@@ -60,11 +119,13 @@ impl Node {
     ) -> Result<bool, Violation> {
         let update = &oracle.writes[number].update;
         let taken = self.server.receive(update, now_us + self.skew_us);
-        let effects = taken.map_err(|refusal| Violation {
-            promise: Promise::Uniqueness,
-            text: format!("server {} refused: {refusal}", self.server.replica.id()),
-        })?;
+        let effects = self.unless_refused(taken)?;
         self.received |= only(number);
+        self.note(effects, oracle)
+    }
+
+    /// Notes what was applied. Gives whether it asks its peers to send again.
+    fn note(&mut self, effects: Vec<Effect>, oracle: &Oracle) -> Result<bool, Violation> {
         let mut asks_again = false;
         for effect in effects {
             match effect {

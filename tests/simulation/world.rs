@@ -9,6 +9,7 @@ use super::oracle::{Oracle, Promise, Violation, WRITES_MAX, Writes, check, only}
 use super::random::Random;
 use super::session::Session;
 use super::{Flaw, Tally};
+use crate::shared::Snapshot;
 
 /// How far the clocks may be apart, in microseconds; a step takes about ten. One is drawn for each
 /// schedule.
@@ -16,12 +17,21 @@ const SKEWS_US: [usize; 5] = [0, 0, 0, 300, 1_000];
 /// How often a session asks in vain before it is given up for a fresh one.
 const PATIENCE: usize = 4;
 
-/// An update on its way.
+/// Something on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message {
-    from: usize,
-    pub(crate) to: usize,
-    pub(crate) number: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) what: What,
+}
+
+/// What is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum What {
+    /// A write, by its number.
+    Update(usize),
+    /// A snapshot, by its place among all that were made.
+    Snapshot(usize),
 }
 
 /// How often things happen in a schedule, in percent of the steps.
@@ -31,6 +41,7 @@ struct Rates {
     resend: usize,
     cut: usize,
     restart: usize,
+    trim: usize,
     /// Percent of the messages.
     lose: usize,
 }
@@ -43,10 +54,12 @@ pub(crate) struct World {
     rates: Rates,
     keys: usize,
     pub(crate) flaw: Option<Flaw>,
-    now_us: u64,
+    pub(super) now_us: u64,
     pub(crate) nodes: Vec<Node>,
     sessions: Vec<Session>,
     pub(crate) messages: Vec<Message>,
+    /// Every snapshot that was sent, with the writes that it has.
+    pub(super) snapshots: Vec<(Snapshot, Writes)>,
     /// Pairs, the lower one first, that cannot talk.
     pub(crate) cuts: BTreeSet<(usize, usize)>,
     pub(crate) oracle: Oracle,
@@ -76,6 +89,7 @@ impl World {
             resend: random.below(8),
             cut: random.below(5),
             restart: random.below(8),
+            trim: random.below(10),
             lose: random.below(50),
         };
         Self {
@@ -87,6 +101,7 @@ impl World {
             nodes,
             sessions,
             messages: Vec::new(),
+            snapshots: Vec::new(),
             cuts: BTreeSet::new(),
             oracle: Oracle::default(),
             dropped: 0,
@@ -99,7 +114,7 @@ impl World {
     pub(crate) fn step(&mut self) -> Result<(), Violation> {
         self.now_us += 1 + self.random.below(20) as u64;
         self.open_who_may();
-        let Rates { operate, resend, cut, restart, .. } = self.rates;
+        let Rates { operate, resend, cut, restart, trim, .. } = self.rates;
         let kind = self.random.below(100);
         if kind < operate {
             self.operate()
@@ -111,12 +126,14 @@ impl World {
             Ok(())
         } else if kind < operate + resend + cut + restart {
             self.restart()
+        } else if kind < operate + resend + cut + restart + trim {
+            self.trim()
         } else {
             self.deliver_one()
         }
     }
 
-    fn node(&mut self) -> usize {
+    pub(super) fn node(&mut self) -> usize {
         self.random.below(self.nodes.len())
     }
 
@@ -126,7 +143,7 @@ impl World {
         (from, (from + step) % self.nodes.len())
     }
 
-    fn connected(&self, one: usize, other: usize) -> bool {
+    pub(super) fn connected(&self, one: usize, other: usize) -> bool {
         !self.cuts.contains(&(one.min(other), one.max(other)))
     }
 
@@ -144,18 +161,26 @@ impl World {
             return Ok(());
         }
         let index = self.random.below(self.messages.len());
-        let Message { from, to, number } = self.messages[index];
+        let message = self.messages[index];
         if self.random.chance(self.rates.lose) {
             self.messages.swap_remove(index);
             return Ok(());
         }
-        if !self.connected(from, to) {
+        if !self.connected(message.from, message.to) {
             return Ok(());
         }
         if !self.random.chance(15) {
             self.messages.swap_remove(index);
         }
-        self.deliver(to, number)
+        self.hand_over(message)
+    }
+
+    /// A message arrives.
+    pub(crate) fn hand_over(&mut self, message: Message) -> Result<(), Violation> {
+        match message.what {
+            What::Update(number) => self.deliver(message.to, number),
+            What::Snapshot(place) => self.install(message.to, place),
+        }
     }
 
     /// A server receives a write; then all that must hold of it is checked.
@@ -175,28 +200,8 @@ impl World {
     }
 
     /// All that can reach a server send it what it lacks.
-    fn fetch(&mut self, to: usize) -> Result<(), Violation> {
+    pub(super) fn fetch(&mut self, to: usize) -> Result<(), Violation> {
         (0..self.nodes.len()).filter(|&from| from != to).try_for_each(|from| self.resend(from, to))
-    }
-
-    /// A link resumes: the receiver says what it has applied, the sender sends what is missing,
-    /// whoever wrote it.
-    pub(crate) fn resend(&mut self, from: usize, to: usize) -> Result<(), Violation> {
-        if !self.connected(from, to) {
-            return Ok(());
-        }
-        let applied = self.nodes[to].server.replica.applied().clone();
-        let greeted = self.nodes[from].server.replica.check_peer(&applied);
-        check(greeted.is_ok(), Promise::Uniqueness, || format!("hello is refused: {greeted:?}"))?;
-        let (sender, receiver) = (&self.nodes[from], &self.nodes[to]);
-        for update in sender.server.unknown_to(&applied) {
-            let number = self.oracle.number(update.version)?;
-            let acknowledged = receiver.received & only(number) != 0;
-            if !(acknowledged && self.flaw == Some(Flaw::AcknowledgesReceipt)) {
-                self.messages.push(Message { from, to, number });
-            }
-        }
-        Ok(())
     }
 
     /// A server stops and starts: without data, or with a part of its log.
@@ -205,8 +210,8 @@ impl World {
         let length = self.nodes[place].server.log.len();
         // A log without gaps is what a start with a log relies on.
         let gaps = Flaw::order(self.flaw).may_leave_gaps();
-        let kept = if gaps || self.random.chance(50) { 0 } else { self.random.below(length + 1) };
-        if kept == 0 {
+        let kept = (!gaps && self.random.chance(50)).then(|| self.random.below(length + 1));
+        if kept.is_none() {
             self.tally.restarts_empty += 1;
         } else {
             self.tally.restarts_with_log += 1;
@@ -334,7 +339,7 @@ impl World {
         for to in (0..self.nodes.len()).filter(|&to| to != from) {
             self.nodes[to].check_coverage(number, &self.oracle)?;
             if self.connected(from, to) {
-                self.messages.push(Message { from, to, number });
+                self.messages.push(Message { from, to, what: What::Update(number) });
             }
         }
         Ok(())

@@ -4,10 +4,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use causal_kv::core::{Change, Update, Version};
+use causal_kv::core::{Applied, Change, Update, Version};
 use causal_kv::protocol::encode::array_into;
 use causal_kv::protocol::link::{Frame, Head, Hello, Known, Linked, Status, update_into};
 use causal_kv::protocol::resp::{Decoder, FramingError};
+use causal_kv::protocol::snapshot;
 
 const ODD_TEXTS: [&str; 10] = [
     "",
@@ -210,5 +211,46 @@ fn malformed_hellos_are_errors() {
     ];
     for words in cases {
         assert!(Hello::decode(&found(&frame(words))).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn snapshots_read_as_they_were_written() {
+    let applied = || "(1, 1)..(9, 1) (20, 1)..(30, 1)".parse::<Applied>().expect("well formed");
+    let mut bytes = Vec::new();
+    let mut reads = |write: &dyn Fn(&mut Vec<u8>), expected: snapshot::Frame| {
+        bytes.clear();
+        write(&mut bytes);
+        assert_eq!(decode(&bytes), Ok(Frame::Snapshot(expected)));
+    };
+    for key in ODD_TEXTS {
+        for value in ODD_TEXTS.into_iter().map(Some).chain([None]) {
+            let version = v(u64::MAX, u32::MAX);
+            let value_there = value.map(str::to_owned);
+            let entry = snapshot::Entry { key: key.to_owned(), value: value_there, version };
+            let write = |out: &mut Vec<u8>| snapshot::entry_into(out, key, value, version);
+            reads(&write, snapshot::Frame::Entry(entry));
+        }
+    }
+    for applied in [Applied::default(), applied()] {
+        let offer = snapshot::Frame::Offer(applied.clone());
+        reads(&|out| snapshot::offer_into(out, &applied), offer);
+        let end = snapshot::End { applied: applied.clone(), clock: u64::MAX, entries: 7 };
+        reads(&|out| snapshot::end_into(out, &end), snapshot::Frame::End(end.clone()));
+    }
+    reads(&snapshot::take_into, snapshot::Frame::Take);
+    reads(&snapshot::begin_into, snapshot::Frame::Begin);
+    let malformed: [&[&str]; 8] = [
+        &["OFFER"],
+        &["OFFER", "x"],
+        &["TAKE", "it"],
+        &["SNAPSHOT", "1"],
+        &["ENTRY", "(1, 1)", "key"],
+        &["ENTRY", "1", "key", "value"],
+        &["END", "", "1"],
+        &["END", "", "-1", "1"],
+    ];
+    for words in malformed {
+        decode(&frame(words)).expect_err(&format!("{words:?}"));
     }
 }

@@ -128,7 +128,7 @@ struct Tail {
     /// The sequence number that the next record gets.
     next: u64,
     bytes: usize,
-    /// All that was in the log and is no longer kept (rule R6).
+    /// All that was in the log and is no longer kept, or came by snapshot (rule R6).
     base: Applied,
 }
 
@@ -184,6 +184,20 @@ impl Log {
         first
     }
 
+    /// Before anything else: what comes first gets this place, and all before it is in a snapshot
+    /// that has `applied`.
+    pub fn begin(&self, sequence: u64, applied: &Applied) {
+        let mut tail = self.tail.lock();
+        debug_assert!(tail.next == 0 && tail.segments.len() == 1, "nothing was appended yet");
+        (tail.next, tail.segments[0].first) = (sequence, sequence);
+        tail.base.raise_all(applied);
+    }
+
+    /// A snapshot was taken in: what it has is not in the log (rule R6).
+    pub fn cover(&self, applied: &Applied) {
+        self.tail.lock().base.raise_all(applied);
+    }
+
     /// The place that the next update will get.
     pub fn end(&self) -> u64 {
         self.tail.lock().next
@@ -194,7 +208,7 @@ impl Log {
         self.tail.lock().segments[0].first
     }
 
-    /// All that was trimmed from the log.
+    /// All that was trimmed from the log, or came by snapshot.
     pub fn base(&self) -> Applied {
         self.tail.lock().base.clone()
     }
@@ -336,6 +350,20 @@ mod tests {
             ControlFlow::Continue(())
         });
         assert_eq!(end, Ok(count));
+    }
+
+    #[test]
+    fn what_is_in_a_snapshot_is_not_in_the_log() {
+        let log = Log::new(TAIL_BYTES_MAX);
+        let applied: Applied = "(1, 1)..(9, 1)".parse().expect("well formed");
+        log.begin(7, &applied);
+        append(&log, 10..12, &[]);
+        assert_eq!((log.start(), log.end(), log.base()), (7, 9, applied.clone()));
+        assert_eq!(texts(&log, 6), Err(FellBehind));
+        assert_eq!(texts(&log, 7).expect("kept"), ["10", "11"]);
+        let more: Applied = "(5, 2)..(6, 2)".parse().expect("well formed");
+        log.cover(&more);
+        assert!(log.base().covers_all(&more) && log.base().covers_all(&applied));
     }
 
     #[test]

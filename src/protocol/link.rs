@@ -38,6 +38,9 @@
 //! AGAIN             I had no room for what I held back. Send again whatever I have not applied.
 //! ```
 //!
+//! Who lacks what is in no log any more gets a [snapshot]; its frames are `OFFER`, `TAKE`,
+//! `SNAPSHOT`, `ENTRY` and `END`.
+//!
 //! Nothing is lost with a link: each side resumes from what the other says it has *applied*.
 //!
 //! The errors that end a link begin with a word that programs can tell apart: `-SELF` (that is me),
@@ -47,11 +50,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::core::{Applied, Change, Update, Version};
-use crate::text::{quoted, unquoted};
+use crate::core::{Applied, Update, Version};
 
-use super::encode::{array_into, bulk_into, decimal_into, header_into};
+use super::encode::array_into;
 use super::resp::{Argument, Decoder, FramingError};
+use super::snapshot;
+use super::update;
+pub use super::update::{Head, update_into};
 
 /// The version of the link protocol.
 pub const LINK_PROTOCOL: &str = "1";
@@ -119,72 +124,8 @@ pub enum Frame {
     Promise(u64),
     /// Send again what is not applied.
     Again,
-}
-
-/// Appends an update as a frame; `meta` is scratch space that its caller keeps.
-pub fn update_into<'a>(
-    out: &mut Vec<u8>,
-    meta: &mut Vec<u8>,
-    head: Head<'_>,
-    changes: impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)>,
-) {
-    let Head { version, predecessor, told, dependencies, dependency_keys } = head;
-    meta.clear();
-    version_into(meta, version);
-    meta.push(b' ');
-    let distance = if predecessor == 0 { 0 } else { version.timestamp - predecessor };
-    decimal_into(meta, distance);
-    if told {
-        meta.extend_from_slice(b" told");
-    }
-    for &dependency in dependencies {
-        meta.push(b' ');
-        version_into(meta, dependency);
-    }
-    for key in dependency_keys {
-        meta.push(b' ');
-        meta.extend_from_slice(quoted(key).as_bytes());
-    }
-    header_into(out, b'*', 1 + 2 * changes.len());
-    bulk_into(out, meta);
-    for (key, value) in changes {
-        bulk_into(out, key.as_bytes());
-        match value {
-            Some(value) => bulk_into(out, value.as_bytes()),
-            None => out.extend_from_slice(b"$-1\r\n"),
-        }
-    }
-}
-
-/// What an update says of itself besides its changes.
-#[derive(Clone, Copy, Debug)]
-pub struct Head<'a> {
-    /// Its version.
-    pub version: Version,
-    /// Its predecessor in its chain; 0 for none.
-    pub predecessor: u64,
-    /// Whether a person asked for it.
-    pub told: bool,
-    /// What must be applied before it.
-    pub dependencies: &'a [Version],
-    /// A key of each dependency, for the rule `stored-version`; else empty.
-    pub dependency_keys: &'a [String],
-}
-
-impl<'a> From<&'a Update> for Head<'a> {
-    fn from(update: &'a Update) -> Self {
-        let &Update { version, predecessor, told, .. } = update;
-        let (dependencies, dependency_keys) = (&update.dependencies, &update.dependency_keys);
-        Self { version, predecessor, told, dependencies, dependency_keys }
-    }
-}
-
-fn version_into(out: &mut Vec<u8>, version: Version) {
-    out.push(b'(');
-    decimal_into(out, version.timestamp);
-    out.extend_from_slice(b", ");
-    decimal_into(out, u64::from(version.server));
-    out.push(b')');
+    /// Of a snapshot, or about one.
+    Snapshot(snapshot::Frame),
 }
 
 fn above_text(above: Option<u64>) -> String {
@@ -308,7 +249,7 @@ impl Frame {
     pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
         let head = text(decoder, 0)?;
         match head {
-            _ if head.starts_with('(') => update(decoder, head).map(Self::Update),
+            _ if head.starts_with('(') => update::decode(decoder, head).map(Self::Update),
             "ACK" if decoder.len() == 2 => {
                 let version = text(decoder, 1)?.parse();
                 version.map(Self::Ack).map_err(|error| FramingError(format!("{error}")))
@@ -323,45 +264,9 @@ impl Frame {
                 timestamp.map(Self::Promise).map_err(|error| FramingError(format!("{error}")))
             }
             "AGAIN" => Ok(Self::Again),
-            _ => Err(FramingError(format!("'{}' is not a link's frame", head.escape_debug()))),
+            _ => snapshot::decode(decoder, head).map(Self::Snapshot),
         }
     }
-}
-
-fn update(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
-    let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
-    let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
-    let rest = rest.trim_start();
-    let (distance, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let (told, rest) = rest.strip_prefix("told").map_or((false, rest), |rest| (true, rest));
-    let distance: u64 = distance.parse().map_err(|_| wrong())?;
-    let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
-    let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
-    let dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
-    let dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
-    if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
-        return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
-    }
-    let mut changes = Vec::with_capacity(decoder.len() / 2);
-    for index in (1..decoder.len()).step_by(2) {
-        let value = match decoder.argument_at(index + 1) {
-            Argument::Null => None,
-            _ => Some(text(decoder, index + 1)?.to_owned()),
-        };
-        changes.push(Change { key: text(decoder, index)?.to_owned(), value });
-    }
-    let predecessor = if distance == 0 { 0 } else { predecessor };
-    Ok(Update { version, predecessor, dependencies, dependency_keys, told, changes })
-}
-
-fn all_unquoted(mut text: &str) -> Option<Vec<String>> {
-    let mut texts = Vec::new();
-    while !text.is_empty() {
-        let (unquoted, rest) = unquoted(text)?;
-        texts.push(unquoted);
-        text = rest.trim_start();
-    }
-    Some(texts)
 }
 
 fn fields(
@@ -386,7 +291,7 @@ fn fields(
     Ok(())
 }
 
-fn text(decoder: &Decoder, index: usize) -> Result<&str, FramingError> {
+pub(super) fn text(decoder: &Decoder, index: usize) -> Result<&str, FramingError> {
     let bytes = match decoder.argument_at(index) {
         Argument::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
         Argument::Null | Argument::TooLong(_) => None,

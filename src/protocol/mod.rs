@@ -4,7 +4,7 @@
 //! - [`reply`] reads replies, for clients.
 //! - [`inline`] splits a line into words.
 //! - [`command`] says what a client's request means.
-//! - [`link`] says what peers tell each other.
+//! - [`link`] says what peers tell each other, [`snapshot`] what one sends whom no log helps.
 //!
 //! # Asked in a line, answered in a line
 //!
@@ -30,3 +30,5 @@ pub mod link;
 mod parse;
 pub mod reply;
 pub mod resp;
+pub mod snapshot;
+mod update;

@@ -81,7 +81,7 @@ pub(super) struct Apply<'a> {
     pub(super) shared: &'a Arc<Shared>,
     order: Order,
     pub(super) publisher: Publisher<'a>,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     /// Batches that go back when the lock is released.
     pub(super) answers: Vec<(Box<Batch>, Arc<Slot>)>,
     /// How many of them are not of the present group.
@@ -151,6 +151,11 @@ impl<'a> Apply<'a> {
                         shared.mesh.answered(&address);
                     }
                 }
+                Request::Offer(base, link) => self.offered(&replica, &base, &link),
+                Request::Install(install, answer) => {
+                    // Who stops does not wait for it.
+                    drop(answer.send(self.install(&mut replica, install, now_us)));
+                }
                 Request::Promise(server, timestamp) => replica.promise(server, timestamp),
                 Request::Synced(synced) => {
                     let noted = self.publisher.disk.as_mut().map(|disk| disk.synced(synced));
@@ -165,10 +170,7 @@ impl<'a> Apply<'a> {
         self.settle_order(&mut replica, now_us);
         self.commit(&mut replica);
         drop::<RwLockWriteGuard<'_, Replica>>(replica);
-        if let Some(disk) = &mut self.publisher.disk {
-            let done = if stop { disk.finish() } else { disk.tend() };
-            self.disk_done(done);
-        }
+        self.tend_disk(stop);
         self.committed = 0;
         for (batch, slot) in self.answers.drain(..) {
             slot.give(batch);
@@ -300,6 +302,9 @@ impl<'a> Apply<'a> {
         link: &Arc<Link>,
         now_us: u64,
     ) {
+        if self.shared.desk.drops() {
+            return;
+        }
         for update in updates {
             let news = self.shared.trace.is_some() && replica.is_news(update.version);
             let event = news.then(|| What::Receive { from: link.peer, update: told(&update) });
@@ -315,7 +320,7 @@ impl<'a> Apply<'a> {
     }
 
     /// Does what the replica says.
-    fn follow(&mut self, replica: &Replica) {
+    pub(super) fn follow(&mut self, replica: &Replica) {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {

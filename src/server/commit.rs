@@ -54,6 +54,14 @@ impl Apply<'_> {
         self.begin(replica);
     }
 
+    /// Has the disk sync what is due; in the end, everything.
+    pub(super) fn tend_disk(&mut self, stop: bool) {
+        if let Some(disk) = &mut self.publisher.disk {
+            let done = if stop { disk.finish() } else { disk.tend() };
+            self.disk_done(done);
+        }
+    }
+
     /// After some failures nothing is known of the disk any more: that is the end.
     pub(super) fn disk_done(&self, done: Result<(), WriteError>) {
         if let Err(error @ WriteError::Fatal(_)) = done {

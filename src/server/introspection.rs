@@ -43,7 +43,8 @@ impl Shared {
             format!("pending:{}", replica.pending().len()),
             format!("delayed_total:{}", replica.delayed_total()),
             format!("updates_local:{}", self.updates_local.load(Ordering::Relaxed)),
-            format!("updates_remote:{}\r\n", self.updates_remote.load(Ordering::Relaxed)),
+            format!("updates_remote:{}", self.updates_remote.load(Ordering::Relaxed)),
+            format!("snapshots_taken:{}\r\n", self.installs.load(Ordering::Relaxed)),
             format!("# Memory\r\nused_memory_log:{}\r\n", self.log.bytes()),
             format!("# Keyspace\r\nkeys:{}", self.parts.len()),
         ];

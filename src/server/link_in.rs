@@ -10,8 +10,10 @@ use std::time::Duration;
 use crate::core::{Clock, Update};
 use crate::protocol::link::{Frame, Hello, Known};
 use crate::protocol::resp::Decoder;
+use crate::protocol::snapshot;
 use crate::trace::What;
 
+use super::incoming;
 use super::link_out;
 use super::mesh::{Link, Refused};
 use super::shared::{Request, Shared, now_us};
@@ -77,6 +79,8 @@ pub(super) fn greet(
         closed: AtomicBool::new(false),
         ask_again: AtomicBool::new(false),
         send_again: AtomicBool::new(false),
+        take: AtomicBool::new(false),
+        taken: AtomicBool::new(false),
     });
     match shared.mesh.register(id, &link, who, &hello.status) {
         Ok(()) => Ok(link),
@@ -142,6 +146,7 @@ pub(super) fn run(
         Err(error) => Some(error.to_string()),
     };
     let current = shared.mesh.unregister(link);
+    incoming::give_up(shared, link);
     shared.log.wake();
     if let Ok(out) = out {
         drop(out.join());
@@ -164,6 +169,7 @@ fn trace(shared: &Shared, link: &Link, up: bool) {
 
 fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Result<(), String> {
     let mut stream = &*link.stream;
+    let mut incoming = None;
     loop {
         // What came right behind the hello is in the decoder already.
         let mut updates = Vec::new();
@@ -185,6 +191,16 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
                     link.send_again.store(true, Ordering::SeqCst);
                     shared.log.wake();
                 }
+                Frame::Snapshot(snapshot::Frame::Offer(base)) => {
+                    // Behind the updates that the peer still had.
+                    send(shared, std::mem::take(&mut updates), link);
+                    drop(shared.apply.send(Request::Offer(base, Arc::clone(link))));
+                }
+                Frame::Snapshot(snapshot::Frame::Take) => {
+                    link.taken.store(true, Ordering::SeqCst);
+                    shared.log.wake();
+                }
+                Frame::Snapshot(frame) => incoming::take(shared, link, &mut incoming, frame)?,
             }
         }
         // A link that was made while a stop closed all others is closed by nobody else.

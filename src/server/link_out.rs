@@ -2,7 +2,10 @@
 //!
 //! What the peer lacks is measured by what it says it has *applied*. This server's own updates are
 //! always sent. Another origin's are relayed if the peer has no live link to that origin (rule R6),
-//! after a grace in which a link that just broke may come back.
+//! after a grace in which a link that just broke may come back. What no log has any more is sent as
+//! a snapshot (rule R7).
+
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -20,6 +23,7 @@ use crate::protocol::resp::Decoder;
 use super::connection::WRITE_PATIENCE;
 use super::mesh::{Delays, Link};
 use super::shared::Shared;
+use snapshot::Outgoing;
 
 /// How often a status is sent. A link is given up after three seconds of silence.
 const STATUS_EVERY: Duration = Duration::from_millis(500);
@@ -64,6 +68,12 @@ struct LinkOut<'a> {
     next_status: Instant,
     links_epoch: u64,
     complained: bool,
+    /// The snapshot that is being sent; the log waits for its end.
+    outgoing: Option<Outgoing<'a>>,
+    /// Since when the peer lacks what no log has.
+    lacks_since: Option<Instant>,
+    /// Whether the peer was ever served from a log.
+    served: bool,
 }
 
 /// Runs until the link ends.
@@ -86,6 +96,9 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         next_status: now + STATUS_EVERY,
         links_epoch: shared.mesh.links_epoch(),
         complained: false,
+        outgoing: None,
+        lacks_since: None,
+        served: false,
     };
     let prepared = link.stream.set_write_timeout(Some(WRITE_PATIENCE));
     if let Err(error) = prepared.and_then(|()| out.run()) {
@@ -111,11 +124,16 @@ impl LinkOut<'_> {
                 self.start_again();
             }
             self.due = None;
-            self.collect_overtaken();
-            self.collect_old();
-            self.collect(end);
-            self.promise(end, clock);
-            if self.out.is_empty() && self.old.is_none() {
+            self.trade();
+            if self.outgoing.is_some() {
+                self.collect_snapshot();
+            } else {
+                self.collect_overtaken();
+                self.collect_old();
+                self.collect(end);
+                self.promise(end, clock);
+            }
+            if self.out.is_empty() && self.old.is_none() && self.outgoing.is_none() {
                 let due = self.due.unwrap_or(self.next_status);
                 self.shared.log.wait(end, due.min(self.next_status));
             } else {
@@ -168,6 +186,8 @@ impl LinkOut<'_> {
         }
         if self.cursor.is_none() && self.old.is_none() {
             self.start_again();
+        } else {
+            self.offer();
         }
     }
 
@@ -222,14 +242,10 @@ impl LinkOut<'_> {
         self.cursor = self.sent.covers_all(&base).then(|| self.shared.log.start());
         let disk = self.shared.disk.get().filter(|_| self.cursor.is_none());
         self.old = disk.map(|reader| reader.cursor(reader.start()));
-        if self.cursor.is_none() && self.old.is_none() && !self.complained {
-            self.complained = true;
-            log::error!(
-                "Server {} cannot bring server {} up to date: the log no longer has all that it \
-                 lacks; another server may have it",
-                self.shared.options.id,
-                self.link.peer
-            );
+        if self.cursor.is_none() && self.old.is_none() {
+            self.offer();
+        } else {
+            self.served = true;
         }
     }
 

@@ -32,6 +32,10 @@ pub(super) struct Link {
     pub(super) ask_again: AtomicBool,
     /// The peer asks to be sent again what it has not applied.
     pub(super) send_again: AtomicBool,
+    /// This server wants a snapshot: ask the peer for it.
+    pub(super) take: AtomicBool,
+    /// The peer asks for a snapshot.
+    pub(super) taken: AtomicBool,
 }
 
 impl Link {

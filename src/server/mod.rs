@@ -34,12 +34,16 @@
 mod apply;
 mod commit;
 mod connection;
+mod copy;
+mod desk;
 mod dial;
 mod disk;
 mod execute;
 mod glob;
 mod greeting;
 mod handoff;
+mod incoming;
+mod install;
 mod introspection;
 mod link_in;
 mod link_out;

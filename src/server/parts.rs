@@ -15,13 +15,17 @@ pub(super) const PARTS: usize = 64;
 /// So many changes are applied before readers are let in.
 const HELD_UPDATES_MAX: usize = 256;
 
+/// So much of a part is copied under one lock, in keys and in bytes.
+const TAKEN_KEYS_MAX: usize = 1_000;
+const TAKEN_BYTES_MAX: usize = 256 << 10;
+
 #[derive(Debug)]
 pub(super) struct Parts {
     parts: Vec<RwLock<Store>>,
 }
 
 /// FNV-1a. It only spreads keys over parts; inside a part the map's own hash resists flooding.
-fn part_of(key: &str) -> usize {
+pub(super) fn part_of(key: &str) -> usize {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for byte in key.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -34,6 +38,50 @@ impl Parts {
     /// An empty store that settles conflicts as this rule does.
     pub(super) fn new(order: Order) -> Self {
         Self { parts: (0..PARTS).map(|_| RwLock::new(Store::new(order))).collect() }
+    }
+
+    /// What would be the parts of an empty store.
+    pub(super) fn apart(order: Order) -> Vec<Store> {
+        (0..PARTS).map(|_| Store::new(order)).collect()
+    }
+
+    /// Puts other stores into the place of all parts, in one step, and gives the old ones back. Only
+    /// the apply thread does. Whoever reads waits for no more than the exchange.
+    pub(super) fn swap(&self, stores: &mut [Store]) {
+        // In the order of their numbers, as readers take them.
+        let mut guards: Vec<_> = self.parts.iter().map(RwLock::write).collect();
+        for (guard, store) in guards.iter_mut().zip(stores) {
+            std::mem::swap(&mut **guard, store);
+        }
+    }
+
+    /// The keys of one part, deleted ones among them.
+    pub(super) fn keys(&self, number: usize) -> Vec<String> {
+        self.parts[number].read().entries().map(|(key, ..)| key.to_owned()).collect()
+    }
+
+    /// Takes keys of one part from the end of `keys` and shows `show` what they have; a deleted one
+    /// has no value. Breaks off when that was much, so that writers need not wait for long.
+    pub(super) fn take(
+        &self,
+        number: usize,
+        keys: &mut Vec<String>,
+        mut show: impl FnMut(&str, Option<&str>, Version),
+    ) {
+        let part = self.parts[number].read();
+        let (mut count, mut bytes) = (0, 0);
+        while count < TAKEN_KEYS_MAX && bytes < TAKEN_BYTES_MAX {
+            let Some(key) = keys.pop() else { return };
+            let value = match part.read(&key) {
+                Shown::Value(value, version) => Some((Some(value), version)),
+                Shown::Nothing(version) => version.map(|version| (None, version)),
+            };
+            if let Some((value, version)) = value {
+                show(&key, value, version);
+                bytes += key.len() + value.map_or(0, str::len);
+            }
+            count += 1;
+        }
     }
 
     /// Shows `show` what the key shows, while nobody can change it.

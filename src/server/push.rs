@@ -7,6 +7,7 @@ use std::io;
 use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -92,6 +93,10 @@ impl Session {
             // The log's lock is not for every request of every client.
             return Ok(());
         }
+        if self.has_missed() {
+            self.fall_behind();
+            return self.write_out(stream);
+        }
         let end = self.shared.shown.end();
         while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
             self.push_some(cursor, end);
@@ -119,10 +124,8 @@ impl Session {
             hidden.push(entry.hidden().collect::<Vec<u32>>());
             ControlFlow::Continue(())
         });
-        let Ok(cursor) = read else {
-            self.error("ERR this client does not keep up with its pushes; connect again");
-            self.closing = true;
-            return;
+        let Some(cursor) = read.ok().filter(|_| !self.has_missed()) else {
+            return self.fall_behind();
         };
         self.joined.as_mut().expect("it has a cursor").cursor = cursor;
         decoder.extend(&frames);
@@ -132,6 +135,20 @@ impl Session {
             if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
                 self.push(&update, &hidden);
             }
+        }
+    }
+
+    /// Whether a snapshot was taken in since it joined. What that brought is in no log, and what
+    /// comes behind it may be an effect of it.
+    fn has_missed(&self) -> bool {
+        let installs = self.shared.installs.load(Ordering::SeqCst);
+        self.joined.as_ref().is_some_and(|joined| joined.installs != installs)
+    }
+
+    fn fall_behind(&mut self) {
+        if !self.closing {
+            self.error("ERR this client does not keep up with its pushes; connect again");
+            self.closing = true;
         }
     }
 

@@ -71,6 +71,8 @@ struct Deferred {
 pub(super) struct Joined {
     /// What comes next in the log.
     pub(super) cursor: u64,
+    /// How many snapshots this server had taken in by then.
+    pub(super) installs: u64,
     /// How it asked: so it is pushed.
     pub(super) asked: Asked,
 }
@@ -332,7 +334,8 @@ impl Session {
         // While the replica is held, the log has all that the store shows.
         let _held = self.shared.replica.read_recursive();
         let cursor = self.shared.shown.end();
-        self.joined = Some(Joined { cursor, asked });
+        let installs = self.shared.installs.load(Ordering::SeqCst);
+        self.joined = Some(Joined { cursor, installs, asked });
         true
     }
 

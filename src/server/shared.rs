@@ -15,7 +15,9 @@ use crate::core::{Applied, Limits, Replica, Update};
 use crate::log::Log;
 use crate::log::disk::{Reader, Synced};
 
+use super::desk::Desk;
 use super::handoff::{Batch, Slot};
+use super::incoming::{Answer, Install};
 use super::mesh::{Link, Mesh};
 use super::options::Options;
 use super::parts::Parts;
@@ -38,6 +40,10 @@ pub(super) enum Request {
     /// A peer told its clock and what it has applied. `answered`: the address among `--peers` that
     /// has thereby answered (rule R4).
     Status { clock: u64, applied: Applied, link: Arc<Link>, answered: Option<String> },
+    /// A peer has no log of these: it offers a snapshot.
+    Offer(Applied, Arc<Link>),
+    /// A snapshot is to take the place of the store.
+    Install(Box<Install>, Answer),
     /// Rule `total`: that server has sent all its updates up to this timestamp.
     Promise(u32, u64),
     /// What came of a sync.
@@ -78,6 +84,9 @@ pub(super) struct Shared {
     /// the same number in both.
     pub(super) disk: OnceLock<Reader>,
     pub(super) mesh: Mesh,
+    pub(super) desk: Desk,
+    /// How many snapshots were taken in. What they brought is not in the log.
+    pub(super) installs: AtomicU64,
     pub(super) apply: Sender<Request>,
     /// Whether writes are still refused (rule R4).
     pub(super) loading: AtomicBool,
@@ -128,6 +137,8 @@ impl Shared {
             trace,
             disk: OnceLock::new(),
             mesh: Mesh::new(&options),
+            desk: Desk::default(),
+            installs: AtomicU64::new(0),
             apply,
             loading: AtomicBool::new(true),
             stopping: Stopping::default(),

@@ -1,0 +1,114 @@
+//! An update, as a frame of a [link](super::link) and as a record of the log.
+
+use crate::core::{Change, Update, Version};
+use crate::text::{quoted, unquoted};
+
+use super::encode::{bulk_into, decimal_into, header_into};
+use super::link::text;
+use super::resp::{Argument, Decoder, FramingError};
+
+/// Appends an update as a frame; `meta` is scratch space that its caller keeps.
+pub fn update_into<'a>(
+    out: &mut Vec<u8>,
+    meta: &mut Vec<u8>,
+    head: Head<'_>,
+    changes: impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)>,
+) {
+    let Head { version, predecessor, told, dependencies, dependency_keys } = head;
+    meta.clear();
+    version_into(meta, version);
+    meta.push(b' ');
+    let distance = if predecessor == 0 { 0 } else { version.timestamp - predecessor };
+    decimal_into(meta, distance);
+    if told {
+        meta.extend_from_slice(b" told");
+    }
+    for &dependency in dependencies {
+        meta.push(b' ');
+        version_into(meta, dependency);
+    }
+    for key in dependency_keys {
+        meta.push(b' ');
+        meta.extend_from_slice(quoted(key).as_bytes());
+    }
+    header_into(out, b'*', 1 + 2 * changes.len());
+    bulk_into(out, meta);
+    for (key, value) in changes {
+        bulk_into(out, key.as_bytes());
+        match value {
+            Some(value) => bulk_into(out, value.as_bytes()),
+            None => out.extend_from_slice(b"$-1\r\n"),
+        }
+    }
+}
+
+/// What an update says of itself besides its changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// Its version.
+    pub version: Version,
+    /// Its predecessor in its chain; 0 for none.
+    pub predecessor: u64,
+    /// Whether a person asked for it.
+    pub told: bool,
+    /// What must be applied before it.
+    pub dependencies: &'a [Version],
+    /// A key of each dependency, for the rule `stored-version`; else empty.
+    pub dependency_keys: &'a [String],
+}
+
+impl<'a> From<&'a Update> for Head<'a> {
+    fn from(update: &'a Update) -> Self {
+        let &Update { version, predecessor, told, .. } = update;
+        let (dependencies, dependency_keys) = (&update.dependencies, &update.dependency_keys);
+        Self { version, predecessor, told, dependencies, dependency_keys }
+    }
+}
+
+pub(super) fn version_into(out: &mut Vec<u8>, version: Version) {
+    out.push(b'(');
+    decimal_into(out, version.timestamp);
+    out.extend_from_slice(b", ");
+    decimal_into(out, u64::from(version.server));
+    out.push(b')');
+}
+
+/// Reads the update that `decoder` has found; `head` is its first word.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn decode(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
+    let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
+    let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
+    let rest = rest.trim_start();
+    let (distance, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (told, rest) = rest.strip_prefix("told").map_or((false, rest), |rest| (true, rest));
+    let distance: u64 = distance.parse().map_err(|_| wrong())?;
+    let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
+    let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+    let dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
+    let dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
+    if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
+        return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
+    }
+    let mut changes = Vec::with_capacity(decoder.len() / 2);
+    for index in (1..decoder.len()).step_by(2) {
+        let value = match decoder.argument_at(index + 1) {
+            Argument::Null => None,
+            _ => Some(text(decoder, index + 1)?.to_owned()),
+        };
+        changes.push(Change { key: text(decoder, index)?.to_owned(), value });
+    }
+    let predecessor = if distance == 0 { 0 } else { predecessor };
+    Ok(Update { version, predecessor, dependencies, dependency_keys, told, changes })
+}
+
+fn all_unquoted(mut text: &str) -> Option<Vec<String>> {
+    let mut texts = Vec::new();
+    while !text.is_empty() {
+        let (unquoted, rest) = unquoted(text)?;
+        texts.push(unquoted);
+        text = rest.trim_start();
+    }
+    Some(texts)
+}

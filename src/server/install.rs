@@ -1,0 +1,83 @@
+//! The moment at which a snapshot becomes the store.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::core::{Refusal, Replica, Store};
+
+use super::apply::Apply;
+use super::copy::follow;
+use super::incoming::{Install, Installed};
+use super::mesh::Link;
+use super::parts::part_of;
+use super::staged::changes;
+
+impl Apply<'_> {
+    /// A peer offers a snapshot.
+    pub(super) fn offered(&self, replica: &Replica, base: &crate::core::Applied, link: &Arc<Link>) {
+        // The log on disk could not go on behind it.
+        let takes = self.shared.disk.get().is_none();
+        if takes && !replica.applied().covers_all(base) {
+            self.shared.desk.offered(link, replica.applied().chain_count() == 0);
+            self.shared.log.wake();
+        }
+    }
+
+    /// Puts a snapshot into the place of the store, in one step for all readers: they take the
+    /// replica's lock to learn which chains there are, or the locks of parts, and this thread has
+    /// them all.
+    pub(super) fn install(
+        &mut self,
+        replica: &mut Replica,
+        mut install: Box<Install>,
+        now_us: u64,
+    ) -> Installed {
+        self.commit(replica);
+        if !self.catch_up(&mut install.stores, &mut install.sequence) {
+            return Installed::Behind(install);
+        }
+        let Install { mut stores, end, .. } = *install;
+        let mut effects = std::mem::take(&mut self.effects);
+        let installed = replica.install(&end.applied, end.clock, now_us, &mut effects);
+        self.effects = effects;
+        if let Err(refusal) = installed {
+            if matches!(refusal, Refusal::Reused(_)) {
+                self.shared.fail(refusal.to_string());
+            }
+            return Installed::Refused(refusal.to_string());
+        }
+        if let Some(checkpoint) = &mut self.checkpoint {
+            checkpoint.install(&end.applied);
+        }
+        let shared = self.shared;
+        // Before the store shows it (rule R11).
+        shared.chain_count.store(replica.applied().chain_count(), Ordering::Release);
+        // Before anything behind it is in the log: whoever reads that sees that this was before it.
+        shared.installs.fetch_add(1, Ordering::SeqCst);
+        shared.log.cover(&end.applied);
+        shared.parts.swap(&mut stores);
+        self.follow(replica);
+        // Peers learn at once what is applied here; who waits for it looks again.
+        shared.mesh.links_changed();
+        shared.wake_all();
+        Installed::Done(stores)
+    }
+
+    /// Adds what was written since the store was copied. Gives whether the log has it all.
+    fn catch_up(&self, stores: &mut [Store], sequence: &mut u64) -> bool {
+        let log = &self.shared.log;
+        let end = log.end();
+        while *sequence < end {
+            let followed = follow(log, *sequence, end, |update| {
+                for (key, value) in changes(update) {
+                    stores[part_of(key)].apply(key, value, update.version);
+                }
+            });
+            match followed {
+                Ok(cursor) => *sequence = cursor,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}

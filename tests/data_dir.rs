@@ -4,9 +4,8 @@
 mod cluster;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,46 +13,9 @@ use causal_kv::log::disk::Fsync;
 use causal_kv::protocol::reply::Reply;
 use causal_kv::server::{Options, Server};
 use cluster::client::Client;
+use cluster::folder::Folder;
 use cluster::process::Process;
 use cluster::{Node, converged, free, settled, shows, until};
-
-/// A directory of its own for a test, gone when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create(name: &str) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("causal-kv-{name}-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a temporary folder");
-        Self(path)
-    }
-
-    fn keep(&self, options: &mut Options, fsync: Fsync) {
-        options.data_dir = Some(self.0.clone());
-        options.fsync = fsync;
-    }
-
-    fn start(&self, id: u32) -> Node {
-        Node::start(id, &[], |options| self.keep(options, Fsync::Always))
-    }
-
-    /// The files of the log, the newest last.
-    fn logs(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.0).expect("it is there").flatten();
-        let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        logs.retain(|path| path.to_string_lossy().contains("/log-"));
-        logs.sort();
-        logs
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 #[test]
 fn a_stopped_server_starts_with_all_it_had() {

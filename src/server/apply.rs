@@ -161,6 +161,7 @@ impl<'a> Apply<'a> {
                     let noted = self.publisher.disk.as_mut().map(|disk| disk.synced(synced));
                     self.disk_done(noted.unwrap_or(Ok(())));
                 }
+                Request::Compacted(done) => self.compacted(done.as_ref()),
                 Request::Stop => stop = true,
             }
             if self.publisher.is_large() {

@@ -10,6 +10,7 @@ use crate::core::Replica;
 use crate::log::disk::WriteError;
 
 use super::apply::Apply;
+use super::compact::Compacted;
 
 /// How long after the disk has refused something peers are asked to send it again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -57,8 +58,18 @@ impl Apply<'_> {
     /// Has the disk sync what is due; in the end, everything.
     pub(super) fn tend_disk(&mut self, stop: bool) {
         if let Some(disk) = &mut self.publisher.disk {
+            if !stop {
+                disk.compact(self.shared);
+            }
             let done = if stop { disk.finish() } else { disk.tend() };
             self.disk_done(done);
+        }
+    }
+
+    /// Takes what came of a compaction.
+    pub(super) fn compacted(&mut self, compacted: Option<&Compacted>) {
+        if let Some(disk) = &mut self.publisher.disk {
+            disk.compacted(self.shared, compacted);
         }
     }
 

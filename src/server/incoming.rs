@@ -4,17 +4,23 @@
 //! So nobody ever sees half of it, and neither reads nor writes wait for more than what was written
 //! here since the copy was made exact. It costs the memory of a second store.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
 use crate::core::Store;
-use crate::protocol::snapshot::{End, Entry, Frame};
+use crate::log::disk::Failure;
+use crate::log::disk::snapshot::{Draft, Kind};
+use crate::protocol::snapshot::{End, Entry, Frame, end_into, entry_into};
 
 use super::copy::{Copy, Stale};
 use super::mesh::Link;
 use super::parts::{Parts, part_of};
 use super::shared::{Request, Shared};
+
+/// A record on disk has about so many bytes.
+const RECORD_BYTES: usize = 256 << 10;
 
 /// A whole store that is to take the place of the present one.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub(super) struct Install {
     pub(super) sequence: u64,
     /// What else is in it.
     pub(super) end: End,
+    /// The snapshot alone, on disk.
+    pub(super) draft: Option<Draft>,
 }
 
 /// What became of it.
@@ -46,6 +54,9 @@ pub(super) type Answer = Sender<Installed>;
 pub(super) struct Incoming {
     stores: Vec<Store>,
     entries: u64,
+    /// With a data directory it is written to disk as it comes.
+    draft: Option<Draft>,
+    out: Vec<u8>,
 }
 
 /// Takes a frame of a snapshot from a link. Blocks, at the end of a snapshot, until it is taken in.
@@ -60,13 +71,14 @@ pub(super) fn take(
 ) -> Result<(), String> {
     match (frame, incoming.as_mut()) {
         (Frame::Begin, _) if shared.desk.expects(link) => {
-            let stores = Parts::apart(shared.options.order);
-            *incoming = Some(Incoming { stores, entries: 0 });
+            // There is one draft at a time.
+            drop(incoming.take());
+            *incoming =
+                Some(Incoming::begin(shared).map_err(|failure| not_kept(shared, &failure))?);
             Ok(())
         }
         (Frame::Entry(entry), Some(incoming)) => {
-            incoming.add(&entry);
-            Ok(())
+            incoming.add(&entry).map_err(|failure| not_kept(shared, &failure))
         }
         (Frame::End(end), Some(_)) => {
             let installed = incoming.take().map_or(Ok(()), |incoming| incoming.finish(shared, end));
@@ -85,11 +97,39 @@ pub(super) fn give_up(shared: &Shared, link: &Arc<Link>) {
     }
 }
 
+/// The disk is full: the snapshot has to come again, but not at once.
+fn not_kept(shared: &Shared, failure: &Failure) -> String {
+    shared.desk.pause();
+    log::error!("Server {} cannot keep a snapshot: {failure}", shared.options.id);
+    failure.to_string()
+}
+
 impl Incoming {
-    fn add(&mut self, entry: &Entry) {
+    fn begin(shared: &Shared) -> Result<Self, Failure> {
+        let options = &shared.options;
+        let create = |directory: &PathBuf| Draft::create(directory, Kind::Install, options.id);
+        let draft = options.data_dir.as_ref().map(create).transpose()?;
+        Ok(Self { stores: Parts::apart(options.order), entries: 0, draft, out: Vec::new() })
+    }
+
+    fn add(&mut self, entry: &Entry) -> Result<(), Failure> {
         let Entry { key, value, version } = entry;
         self.stores[part_of(key)].apply(key, value.as_deref(), *version);
         self.entries += 1;
+        let Some(draft) = &mut self.draft else { return Ok(()) };
+        entry_into(&mut self.out, key, value.as_deref(), *version);
+        if self.out.len() >= RECORD_BYTES {
+            draft.add(&self.out)?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    fn end_draft(&mut self, end: &End) -> Result<(), Failure> {
+        let Some(draft) = &mut self.draft else { return Ok(()) };
+        end_into(&mut self.out, end);
+        draft.add(&self.out)?;
+        draft.sync()
     }
 
     fn finish(mut self, shared: &Shared, end: End) -> Result<(), String> {
@@ -97,8 +137,10 @@ impl Incoming {
             let (count, told) = (self.entries, end.entries);
             return Err(format!("its snapshot has {count} entries and should have {told}"));
         }
+        self.end_draft(&end).map_err(|failure| not_kept(shared, &failure))?;
         let sequence = merge_own(shared, &mut self.stores)?;
-        let mut install = Box::new(Install { stores: self.stores, sequence, end });
+        let Self { stores, draft, .. } = self;
+        let mut install = Box::new(Install { stores, sequence, end, draft });
         loop {
             let (answer, answered) = crossbeam_channel::bounded(1);
             let stopping = || "this server stops".to_owned();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::core::{Refusal, Replica, Store};
+use crate::log::disk::snapshot::Draft;
 
 use super::apply::Apply;
 use super::copy::follow;
@@ -15,9 +16,7 @@ use super::staged::changes;
 impl Apply<'_> {
     /// A peer offers a snapshot.
     pub(super) fn offered(&self, replica: &Replica, base: &crate::core::Applied, link: &Arc<Link>) {
-        // The log on disk could not go on behind it.
-        let takes = self.shared.disk.get().is_none();
-        if takes && !replica.applied().covers_all(base) {
+        if !replica.applied().covers_all(base) {
             self.shared.desk.offered(link, replica.applied().chain_count() == 0);
             self.shared.log.wake();
         }
@@ -36,16 +35,21 @@ impl Apply<'_> {
         if !self.catch_up(&mut install.stores, &mut install.sequence) {
             return Installed::Behind(install);
         }
-        let Install { mut stores, end, .. } = *install;
-        let mut effects = std::mem::take(&mut self.effects);
-        let installed = replica.install(&end.applied, end.clock, now_us, &mut effects);
-        self.effects = effects;
-        if let Err(refusal) = installed {
+        let Install { mut stores, end, draft, .. } = *install;
+        let checked = replica.check_snapshot(&end.applied, end.clock, now_us);
+        if let Err(refusal) = checked {
             if matches!(refusal, Refusal::Reused(_)) {
                 self.shared.fail(refusal.to_string());
             }
             return Installed::Refused(refusal.to_string());
         }
+        if let Err(why) = self.keep(draft) {
+            return Installed::Refused(why);
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        let installed = replica.install(&end.applied, end.clock, now_us, &mut effects);
+        debug_assert!(installed.is_ok(), "it was checked");
+        self.effects = effects;
         if let Some(checkpoint) = &mut self.checkpoint {
             checkpoint.install(&end.applied);
         }
@@ -55,12 +59,26 @@ impl Apply<'_> {
         // Before anything behind it is in the log: whoever reads that sees that this was before it.
         shared.installs.fetch_add(1, Ordering::SeqCst);
         shared.log.cover(&end.applied);
+        if let Some(disk) = shared.disk.get() {
+            disk.cover(&end.applied);
+        }
         shared.parts.swap(&mut stores);
         self.follow(replica);
         // Peers learn at once what is applied here; who waits for it looks again.
         shared.mesh.links_changed();
         shared.wake_all();
         Installed::Done(stores)
+    }
+
+    /// Has the file of a snapshot on disk, before anybody can see it.
+    fn keep(&mut self, draft: Option<Draft>) -> Result<(), String> {
+        let (Some(draft), Some(disk)) = (draft, &mut self.publisher.disk) else { return Ok(()) };
+        disk.keep(draft).map_err(|error| {
+            let why = error.to_string();
+            self.shared.desk.pause();
+            self.disk_done(Err(error));
+            why
+        })
     }
 
     /// Adds what was written since the store was copied. Gives whether the log has it all.

@@ -15,7 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::{Applied, Chain, Order, Version};
-use crate::log::{Entry, disk};
+use crate::log::Entry;
+use crate::log::disk::{self, ReadError};
 use crate::protocol::encode::array_into;
 use crate::protocol::link::Frame;
 use crate::protocol::resp::Decoder;
@@ -241,7 +242,7 @@ impl LinkOut<'_> {
         self.overtaken.clear();
         self.cursor = self.sent.covers_all(&base).then(|| self.shared.log.start());
         let disk = self.shared.disk.get().filter(|_| self.cursor.is_none());
-        self.old = disk.map(|reader| reader.cursor(reader.start()));
+        self.old = disk.and_then(|disk| disk.cursor(&self.sent));
         if self.cursor.is_none() && self.old.is_none() {
             self.offer();
         } else {
@@ -294,6 +295,8 @@ impl LinkOut<'_> {
             let frame = match old.read() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
+                // A snapshot has taken its place.
+                Err(ReadError::Trimmed) => return self.start_again(),
                 Err(error) => {
                     let (id, peer) = (self.shared.options.id, self.link.peer);
                     log::error!("Server {id} cannot bring server {peer} up to date: {error}");

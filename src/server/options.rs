@@ -6,6 +6,9 @@ use crate::core::{ClockKind, Order};
 use crate::log::TAIL_BYTES_MAX;
 use crate::log::disk::Fsync;
 
+/// By how much the log on disk grows at least before it is compacted, in bytes.
+const COMPACT_BYTES_MIN: u64 = 64 << 20;
+
 /// Updates to one server are held for a while before they are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delay {
@@ -50,6 +53,9 @@ pub struct Options {
     pub connections_max: usize,
     /// How much of the log is kept in memory, in bytes.
     pub tail_bytes_max: usize,
+    /// The log on disk is compacted into a snapshot when it has grown by so many bytes, or by as many
+    /// as the last snapshot has.
+    pub compact_bytes_min: u64,
 }
 
 impl Options {
@@ -71,6 +77,7 @@ impl Options {
             password: None,
             connections_max: 10_000,
             tail_bytes_max: TAIL_BYTES_MAX,
+            compact_bytes_min: COMPACT_BYTES_MIN,
         }
     }
 }

@@ -55,6 +55,13 @@ impl Parts {
         }
     }
 
+    /// Merges other stores into the parts, one by one. Only for a start, when nobody reads.
+    pub(super) fn merge(&self, stores: &[Store]) {
+        for (part, store) in self.parts.iter().zip(stores) {
+            part.write().merge(store);
+        }
+    }
+
     /// The keys of one part, deleted ones among them.
     pub(super) fn keys(&self, number: usize) -> Vec<String> {
         self.parts[number].read().entries().map(|(key, ..)| key.to_owned()).collect()

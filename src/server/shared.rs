@@ -13,9 +13,11 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::core::{Applied, Limits, Replica, Update};
 use crate::log::Log;
-use crate::log::disk::{Reader, Synced};
+use crate::log::disk::Synced;
 
+use super::compact::Compacted;
 use super::desk::Desk;
+use super::disk::OnDisk;
 use super::handoff::{Batch, Slot};
 use super::incoming::{Answer, Install};
 use super::mesh::{Link, Mesh};
@@ -48,6 +50,8 @@ pub(super) enum Request {
     Promise(u32, u64),
     /// What came of a sync.
     Synced(Synced),
+    /// What came of a compaction; `None`: nothing.
+    Compacted(Option<Compacted>),
     /// Everything else has ended.
     Stop,
 }
@@ -80,9 +84,8 @@ pub(super) struct Shared {
     /// What is pushed: the same log, unless the delivery rule shows apart from what it sends.
     pub(super) shown: Arc<Log>,
     pub(super) trace: Option<Trace>,
-    /// Reads the log on disk, if there is one: what the log in memory no longer has. An update has
-    /// the same number in both.
-    pub(super) disk: OnceLock<Reader>,
+    /// The log on disk, if there is one.
+    pub(super) disk: OnceLock<OnDisk>,
     pub(super) mesh: Mesh,
     pub(super) desk: Desk,
     /// How many snapshots were taken in. What they brought is not in the log.

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod client;
+pub(crate) mod folder;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;

@@ -3,7 +3,8 @@
 //! A data directory has a `lock`, which one server holds, and the log in *segments*, numbered by
 //! their first update: `log-00000000000000000000` and so on. A segment is a line of its own (see
 //! `segment.rs`), then a record for each update (see `record.rs`): the frame that also goes over
-//! the links, so `less` shows it. Other files in the directory are left alone.
+//! the links, so `less` shows it. What is in a [snapshot] need not be in the log. Other files in the
+//! directory are left alone.
 //!
 //! # Who does what
 //!
@@ -52,6 +53,7 @@ mod reader;
 mod record;
 mod recover;
 mod segment;
+pub mod snapshot;
 mod writer;
 
 use std::fmt;

@@ -137,7 +137,7 @@ pub(super) fn remove(directory: &Path, first: u64) -> Result<(), Failure> {
     sync_directory(directory)
 }
 
-fn sync_directory(directory: &Path) -> Result<(), Failure> {
+pub(super) fn sync_directory(directory: &Path) -> Result<(), Failure> {
     let synced = File::open(directory).and_then(|file| file.sync_all());
     synced.map_err(Failure::to("sync", directory))
 }

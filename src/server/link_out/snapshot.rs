@@ -7,6 +7,7 @@ use crate::core::{Applied, Order};
 use crate::protocol::snapshot::{End, begin_into, end_into, entry_into, offer_into, take_into};
 
 use super::super::copy::{Copied, Copy, Stale};
+use super::super::disk::OnDisk;
 use super::{LinkOut, WRITE_BYTES};
 
 /// For how long a peer that was being sent the log must lack what the log does not have, before it is
@@ -21,11 +22,13 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl LinkOut<'_> {
-    /// What the peer must have, to be sent the rest from a log.
+    /// What the peer must have, to be sent the rest from one of the logs: the one that reaches back
+    /// further.
     fn base(&self) -> Applied {
-        // The log on disk has everything.
-        let disk = self.shared.disk.get().map(|_| Applied::default());
-        disk.unwrap_or_else(|| self.shared.log.base())
+        let log = &self.shared.log;
+        let disk = self.shared.disk.get().map(OnDisk::base);
+        let longer = disk.filter(|(sequence, _)| *sequence < log.start());
+        longer.map_or_else(|| log.base(), |(_, base)| base)
     }
 
     /// Offers a snapshot to a peer that lacks what no log has. Repeated with each status: the peer

@@ -217,6 +217,25 @@ fn a_snapshot_that_is_not_needed_is_passed_over() {
     assert_eq!(folder.files("install-").len(), 1, "what is not ours is left alone");
 }
 
+/// A compaction that fails costs nothing but room, and is tried again.
+#[test]
+fn a_failed_compaction_is_tried_again() {
+    let folder = Folder::create("fail");
+    let node = start(&folder, 1, &[]);
+    let in_the_way = folder.0.join("snapshot-new");
+    fs::create_dir(&in_the_way).expect("it can be made");
+    write(node.address, 100, 10);
+    thread::sleep(Duration::from_millis(200));
+    write(node.address, 100, 1);
+    assert_eq!(folder.files("snapshot-0").len(), 0, "nothing was in the way");
+    fs::remove_dir(&in_the_way).expect("it is empty");
+    until("a second try", || {
+        write(node.address, 1, 1);
+        thread::sleep(Duration::from_millis(50));
+        !folder.files("snapshot-0").is_empty()
+    });
+}
+
 /// Kills a process again and again while it writes and compacts: what was acknowledged is there.
 #[test]
 fn nothing_acknowledged_is_lost_by_a_kill_in_a_compaction() {

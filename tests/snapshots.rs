@@ -204,6 +204,33 @@ fn watch(address: SocketAddr, enough: &AtomicBool) {
     assert!(seen, "the snapshot never came");
 }
 
+/// 3 is linked to 2 alone, and has been, when 2 takes a snapshot of 1: 2 has no log of that to send.
+#[test]
+fn what_came_by_snapshot_goes_on_to_others() {
+    let one = Node::start(1, &[], forgetful);
+    fill(one.address, "k", 20_000);
+    let apart = |options: &mut Options| {
+        forgetful(options);
+        options.discovery = false;
+    };
+    let two = Node::start(2, &[], apart);
+    let three = Node::start(3, &[two.address], apart);
+    settled(&[two.address, three.address]);
+    two.client().write("x", "before");
+    shows(three.address, "x", "before");
+    let introduce = Node::start(4, &[one.address, two.address], |options| {
+        options.discovery = false;
+    });
+    until("4 has it", || introduce.client().integer(&["DBSIZE"]) == 20_001);
+    let mut session = two.client();
+    until("2 has it", || session.get("k7").is_some());
+    session.write("x", "after");
+    shows(three.address, "x", "after");
+    assert!(three.client().get("k7").is_some());
+    let all = [one.address, two.address, three.address];
+    assert_eq!(converged(&all).len(), 20_002);
+}
+
 /// What a snapshot brings cannot be pushed in causal order, key by key.
 #[test]
 fn a_client_that_had_joined_is_told_to_join_anew() {

@@ -20,7 +20,7 @@ use super::shared::{Request, Shared};
 /// A record has about so many bytes.
 const RECORD_BYTES: usize = 256 << 10;
 /// After a failure it is tried again after so long.
-const RETRY: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// When to compact.
 #[derive(Debug)]

@@ -33,6 +33,8 @@ const STATUS_EVERY: Duration = Duration::from_millis(500);
 const RELAY_AFTER: Duration = Duration::from_millis(500);
 /// How much of the log on disk is looked through at a time: heartbeats must go out in between.
 const LOOK_BYTES: usize = 4 << 20;
+/// How many updates of the log in memory are looked at under its lock.
+const LOOK_UPDATES: u64 = 4_096;
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 * 1024;
 
@@ -73,6 +75,8 @@ struct LinkOut<'a> {
     outgoing: Option<Outgoing<'a>>,
     /// Since when the peer lacks what no log has.
     lacks_since: Option<Instant>,
+    /// There is more to be looked at in the log, at once.
+    more: bool,
     /// Whether the peer was ever served from a log.
     served: bool,
 }
@@ -99,6 +103,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         complained: false,
         outgoing: None,
         lacks_since: None,
+        more: false,
         served: false,
     };
     let prepared = link.stream.set_write_timeout(Some(WRITE_PATIENCE));
@@ -134,7 +139,8 @@ impl LinkOut<'_> {
                 self.collect(end);
                 self.promise(end, clock);
             }
-            if self.out.is_empty() && self.old.is_none() && self.outgoing.is_none() {
+            let idle = !std::mem::take(&mut self.more) && self.out.is_empty();
+            if idle && self.old.is_none() && self.outgoing.is_none() {
                 let due = self.due.unwrap_or(self.next_status);
                 self.shared.log.wait(end, due.min(self.next_status));
             } else {
@@ -255,14 +261,17 @@ impl LinkOut<'_> {
     fn collect(&mut self, end: u64) {
         let Some(cursor) = self.cursor else { return };
         let shared = self.shared;
+        let look_end = end.min(cursor + LOOK_UPDATES);
+        self.more = look_end < end;
         let read = shared.log.read(cursor, |entry| {
-            if entry.sequence >= end || self.out.len() >= WRITE_BYTES {
+            if entry.sequence >= look_end || self.out.len() >= WRITE_BYTES {
                 return ControlFlow::Break(());
             }
             if !self.is_wanted(entry.version) {
                 return ControlFlow::Continue(());
             }
             if self.due_in(&entry, self.delays.all_ms).is_some() {
+                self.more = false;
                 return ControlFlow::Break(());
             }
             match self.due_in(&entry, self.key_delay_ms(&entry)) {

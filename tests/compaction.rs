@@ -251,6 +251,7 @@ fn nothing_acknowledged_is_lost_by_a_kill_in_a_compaction() {
             let shown = Client::connect(server.address).get(&format!("last{writer}"));
             let shown = shown.map_or(0, |text| text.parse::<u64>().expect("a number"));
             assert!(shown >= *known, "{shown} of {known} in round {round}");
+            assert_whole(server.address, writer, *known);
         }
         acknowledged = thread::scope(|scope| {
             let writers = [0, 1].map(|writer| {
@@ -274,6 +275,16 @@ fn nothing_acknowledged_is_lost_by_a_kill_in_a_compaction() {
     assert!(drafts > 0 && snapshots > 0, "{drafts} drafts, {snapshots} snapshots: it was too tame");
 }
 
+/// Checks that each of the large values is as new as it was when this number was acknowledged.
+fn assert_whole(address: SocketAddr, writer: usize, acknowledged: u64) {
+    let mut client = Client::connect(address);
+    for number in acknowledged.saturating_sub(100)..acknowledged {
+        let value = client.get(&format!("k{writer}-{}", number % 100));
+        let shown = value.and_then(|value| value.split_once(':')?.0.parse::<u64>().ok());
+        assert!(shown >= Some(number), "{shown:?} where {number} was acknowledged");
+    }
+}
+
 /// Writes numbers, each with a large value, until the server is gone; gives the last acknowledged.
 fn count_up(address: SocketAddr, writer: usize, from: u64) -> u64 {
     let mut client = Client::connect(address);
@@ -281,6 +292,7 @@ fn count_up(address: SocketAddr, writer: usize, from: u64) -> u64 {
     let mut number = from;
     loop {
         let (last, large) = (format!("last{writer}"), format!("k{writer}-{}", number % 100));
+        let value = format!("{number}:{value}");
         client.send(&["MSET", &last, &(number + 1).to_string(), &large, &value]);
         match client.try_reply() {
             Some(Reply::Line(_)) => number += 1,

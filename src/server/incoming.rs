@@ -2,9 +2,9 @@
 //! here, and then takes the place of the store in one step.
 //!
 //! So nobody ever sees half of it, and neither reads nor writes wait for more than what was written
-//! here since the copy was made exact. It costs the memory of a second store. Once that of the old
-//! one is free, the allocator may take a while to put it in order, for whoever writes: with glibc
-//! nearly half a second for a million keys.
+//! here since the copy was made exact. It costs the memory of a second store. Writes were seen to
+//! stall for up to half a second soon after a million keys came; most likely the allocator then puts
+//! the old store's memory in order.
 //!
 //! Rule R8, as far as it is needed while no delete is forgotten: a server without data drops what
 //! comes one by one while a snapshot is on its way, and asks for it again behind it. It does serve

@@ -130,8 +130,9 @@ pub(super) fn run(
 ) {
     let id = shared.options.id;
     let status = hello.status;
-    tell(shared, link, status.clock, status.applied.clone(), answered);
+    // In this order: under the rule `total` a server opens when all that it knows of know it.
     learn(shared, &status.servers);
+    tell(shared, link, status.clock, status.applied.clone(), answered);
     let addresses: Vec<String> =
         shared.mesh.lock().linked().map(|peer| peer.known.address.clone()).collect();
     log::info!("Connected Servers: [{}]", addresses.join(", "));

@@ -25,17 +25,17 @@ use causal_kv::lab::history::History;
 use checker::golden::{self, Golden};
 use checker::naive;
 use checker::random_history::{self, Habits};
-use random::Random;
+use random::{Random, shuffle};
 
 const MODELS: [Model; 3] = [Model::Cc, Model::Ccv, Model::Cm];
 const HISTORIES: u64 = 4_000;
 
 fn habits(random: &mut Random, open: bool) -> Habits {
     Habits {
-        sessions: 2 + random.below(3),
-        operations: 4 + random.below(if open { 7 } else { 9 }),
-        keys: 1 + random.below(3),
-        wild: [0, 0, 10, 40, 80][random.below(5)],
+        sessions: 2 + random.place(3),
+        operations: 4 + random.place(if open { 7 } else { 9 }),
+        keys: 1 + random.place(3),
+        wild: [0, 0, 10, 40, 80][random.place(5)],
         open,
     }
 }
@@ -80,17 +80,17 @@ fn compare_all(text: &str, tally: &mut Tally) {
 /// A golden history with a few lines changed.
 fn mutant(random: &mut Random, golden: &Golden) -> String {
     let mut lines: Vec<String> = golden.history.lines().map(str::to_owned).collect();
-    for _ in 0..=random.below(3) {
-        let place = random.below(lines.len());
-        match random.below(3) {
+    for _ in 0..=random.place(3) {
+        let place = random.place(lines.len());
+        match random.place(3) {
             0 if lines.len() > 3 => drop(lines.remove(place)),
             1 => {
                 let end = lines.len().min(place + 2);
-                random.shuffle(&mut lines[place..end]);
+                shuffle(random, &mut lines[place..end]);
             }
             _ => {
                 let (_, rest) = lines[place].split_once(" op=").expect("the session is first");
-                lines[place] = format!("session={} op={rest}", ["A", "B", "C"][random.below(3)]);
+                lines[place] = format!("session={} op={rest}", ["A", "B", "C"][random.place(3)]);
             }
         }
     }
@@ -213,13 +213,13 @@ fn long_history(operations: usize, sessions: usize) -> History {
     let mut writes: Vec<Vec<(usize, usize)>> = vec![Vec::new(); KEYS];
     let mut seen = vec![0; sessions];
     for time in 1..=operations {
-        let (session, key) = (random.below(sessions), random.below(KEYS));
+        let (session, key) = (random.place(sessions), random.place(KEYS));
         let line = if random.chance(30) {
             writes[key].push((time, session));
             format!("op=write value={time} version=\"({time}, {session})\"")
         } else {
             if random.chance(20) {
-                seen[session] += random.below(time - seen[session] + 1);
+                seen[session] += random.place(time - seen[session] + 1);
             }
             let mut newest = writes[key].iter().rev();
             match newest.find(|&&(written, by)| written <= seen[session] || by == session) {

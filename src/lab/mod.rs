@@ -35,6 +35,7 @@ mod look;
 mod observer;
 pub mod play;
 pub mod plume;
+pub mod random;
 mod scenario;
 pub mod script;
 pub mod servers;

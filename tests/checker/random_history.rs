@@ -12,7 +12,7 @@ pub(crate) struct Habits {
     pub(crate) operations: usize,
     pub(crate) keys: usize,
     /// In a hundred: reads that show any write, and not what the session's replica holds.
-    pub(crate) wild: usize,
+    pub(crate) wild: u64,
     /// Whether there are deletes, and writes of unknown fate.
     pub(crate) open: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) fn lines(random: &mut Random, habits: Habits) -> String {
     let plan = making.plan();
     let mut text = String::new();
     for writes in plan {
-        let session = making.random.below(habits.sessions);
+        let session = making.random.place(habits.sessions);
         let line = if writes { making.write_line(session) } else { making.read_line(session) };
         writeln!(text, "session={session} {line}").expect("a text takes all");
     }
@@ -69,10 +69,10 @@ impl Making<'_> {
             plan.push(self.random.chance(45));
             if plan[time - 1] {
                 let deletes = self.habits.open && self.random.chance(25);
-                let timestamp = if tidy { 10 * time } else { self.random.below(200) };
+                let timestamp = if tidy { 10 * time } else { self.random.place(200) };
                 self.writes.push(Planned {
-                    key: self.random.below(self.habits.keys),
-                    value: (!deletes).then(|| self.random.below(3)),
+                    key: self.random.place(self.habits.keys),
+                    value: (!deletes).then(|| self.random.place(3)),
                     version: format!("({timestamp}, {time})"),
                 });
             }
@@ -116,9 +116,9 @@ impl Making<'_> {
     }
 
     fn read_line(&mut self, session: usize) -> String {
-        let key = self.random.below(self.habits.keys);
+        let key = self.random.place(self.habits.keys);
         if !self.pasts.is_empty() && self.random.chance(60) {
-            let number = self.random.below(self.pasts.len());
+            let number = self.random.place(self.pasts.len());
             self.deliver(session, number);
         }
         let mut shown = self.views[session].shown[key];
@@ -126,7 +126,7 @@ impl Making<'_> {
             // One more for the initial value.
             let of_key = |number: &usize| self.writes[*number].key == key;
             let any: Vec<usize> = (0..self.writes.len()).filter(of_key).collect();
-            shown = any.get(self.random.below(any.len() + 1)).copied();
+            shown = any.get(self.random.place(any.len() + 1)).copied();
             if self.random.chance(10) {
                 return format!("op=read key={key} value=0 version=\"(999, 999)\"");
             }

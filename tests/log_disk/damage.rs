@@ -7,7 +7,7 @@ use causal_kv::core::Change;
 use causal_kv::log::disk::{Fsync, OpenError, Options, open};
 
 use crate::log_disk::directory::{Directory, append, frame, options, reopen, replay, update};
-use crate::random::Random;
+use crate::random::{Random, shuffle};
 
 const PLAIN: fn(Fsync) -> Options = |fsync| options(fsync, u64::MAX);
 
@@ -302,16 +302,16 @@ fn what_the_caller_cannot_take_is_refused() {
 /// Files of noise, of pieces of a log, and of a log with noise in it.
 fn garble(files: &[(PathBuf, Vec<u8>)], random: &mut Random) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = files.to_vec();
-    let donor = files[random.below(files.len())].1.clone();
-    let bytes = &mut files[random.below(2)].1;
-    let at = random.below(bytes.len());
-    let length = random.below(bytes.len() - at) + 1;
-    match random.below(6) {
+    let donor = files[random.place(files.len())].1.clone();
+    let bytes = &mut files[random.place(2)].1;
+    let at = random.place(bytes.len());
+    let length = random.place(bytes.len() - at) + 1;
+    match random.place(6) {
         0 => bytes[at..at + length].fill_with(|| noise(random)),
         1 => bytes.extend(donor),
         2 => drop(bytes.splice(at..at + length, donor)),
         3 => drop(bytes.drain(at..at + length)),
-        4 => random.shuffle(&mut bytes[at..at + length]),
+        4 => shuffle(random, &mut bytes[at..at + length]),
         _ => {
             bytes.truncate(92.min(at));
             bytes.extend((0..length).map(|_| noise(random)));
@@ -323,9 +323,9 @@ fn garble(files: &[(PathBuf, Vec<u8>)], random: &mut Random) -> Vec<(PathBuf, Ve
 fn noise(random: &mut Random) -> u8 {
     let likely = b"@ 0123456789abcdef\r\n*$()";
     if random.chance(70) {
-        likely[random.below(likely.len())]
+        likely[random.place(likely.len())]
     } else {
-        u8::try_from(random.below(256)).expect("a byte")
+        u8::try_from(random.place(256)).expect("a byte")
     }
 }
 

@@ -65,7 +65,7 @@ impl World {
             return Ok(());
         }
         let place = self.node();
-        let count = self.random.below(self.nodes[place].server.log.len() + 1);
+        let count = self.random.place(self.nodes[place].server.log.len() + 1);
         self.nodes[place].trim(count, &self.oracle)
     }
 }

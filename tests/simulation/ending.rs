@@ -2,6 +2,7 @@
 //! must be the same, and only what is lost for ever may be missing.
 
 use super::oracle::{Promise, Violation, check, numbers, only};
+use super::random::shuffle;
 use super::world::World;
 
 impl World {
@@ -28,7 +29,7 @@ impl World {
     fn deliver_all(&mut self) -> Result<(), Violation> {
         while !self.messages.is_empty() {
             let mut messages = std::mem::take(&mut self.messages);
-            self.random.shuffle(&mut messages);
+            shuffle(&mut self.random, &mut messages);
             for message in messages {
                 self.hand_over(message)?;
             }

@@ -8,7 +8,7 @@ use crate::shared::Server;
 
 /// What a few origins wrote, each list in the order of its writing, entangled at random.
 fn histories(random: &mut Random) -> Vec<Vec<Update>> {
-    let count = 2 + random.below(4);
+    let count = 2 + random.place(4);
     let mut origins: Vec<Server> =
         (1_u32..).take(count).map(|id| Server::start(id, Vec::new(), Limits::default())).collect();
     let mut histories = vec![Vec::new(); count];
@@ -16,7 +16,7 @@ fn histories(random: &mut Random) -> Vec<Vec<Update>> {
         origin.replica.open();
     }
     for now_us in 1..60 {
-        let (writer, peer) = (random.below(count), random.below(count));
+        let (writer, peer) = (random.place(count), random.place(count));
         if random.chance(50) {
             let news = origins[peer].unknown_to(origins[writer].replica.applied());
             let news: Vec<Update> = news.into_iter().cloned().collect();
@@ -37,12 +37,12 @@ fn histories(random: &mut Random) -> Vec<Vec<Update>> {
 pub(crate) fn squeeze(seed: u64) -> (usize, usize) {
     let mut random = Random::new(seed);
     let histories = histories(&mut random);
-    let limits = Limits { updates_max: 1 + random.below(6), ..Limits::default() };
+    let limits = Limits { updates_max: 1 + random.place(6), ..Limits::default() };
     let mut receiver = Server::start(9, Vec::new(), limits);
     let mut links = histories.clone();
     let mut asked = 0;
     while links.iter().any(|link| !link.is_empty()) {
-        let link = random.below(links.len());
+        let link = random.place(links.len());
         if links[link].is_empty() {
             continue;
         }

@@ -43,7 +43,7 @@ struct Rates {
     restart: usize,
     trim: usize,
     /// Percent of the messages.
-    lose: usize,
+    lose: u64,
 }
 
 /// Everything in one schedule.
@@ -71,30 +71,30 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, flaw: Option<Flaw>) -> Self {
         let mut random = Random::new(seed);
-        let skew_us_max = SKEWS_US[random.below(SKEWS_US.len())];
+        let skew_us_max = SKEWS_US[random.place(SKEWS_US.len())];
         let limits = if random.chance(30) {
-            Limits { updates_max: 1 + random.below(4), ..Limits::default() }
+            Limits { updates_max: 1 + random.place(4), ..Limits::default() }
         } else {
             Limits::default()
         };
         let mut nodes = Vec::new();
-        for id in 1..=3 + random.below(3) {
-            let skew_us = random.below(skew_us_max + 1) as u64;
+        for id in 1..=3 + random.place(3) {
+            let skew_us = random.place(skew_us_max + 1) as u64;
             let id = u32::try_from(id).expect("a few");
             nodes.push(Node::new(Flaw::order(flaw), id, skew_us, limits));
         }
-        let sessions = (0..2 + random.below(4)).map(|n| Session::new(n % nodes.len())).collect();
+        let sessions = (0..2 + random.place(4)).map(|n| Session::new(n % nodes.len())).collect();
         let rates = Rates {
-            operate: 20 + random.below(30),
-            resend: random.below(8),
-            cut: random.below(5),
-            restart: random.below(8),
-            trim: random.below(10),
+            operate: 20 + random.place(30),
+            resend: random.place(8),
+            cut: random.place(5),
+            restart: random.place(8),
+            trim: random.place(10),
             lose: random.below(50),
         };
         Self {
-            steps: 50 + random.below(100),
-            keys: 2 + random.below(3),
+            steps: 50 + random.place(100),
+            keys: 2 + random.place(3),
             rates,
             flaw,
             now_us: 1_000,
@@ -112,10 +112,10 @@ impl World {
 
     /// One random step.
     pub(crate) fn step(&mut self) -> Result<(), Violation> {
-        self.now_us += 1 + self.random.below(20) as u64;
+        self.now_us += 1 + self.random.place(20) as u64;
         self.open_who_may();
         let Rates { operate, resend, cut, restart, trim, .. } = self.rates;
-        let kind = self.random.below(100);
+        let kind = self.random.place(100);
         if kind < operate {
             self.operate()
         } else if kind < operate + resend {
@@ -134,12 +134,12 @@ impl World {
     }
 
     pub(super) fn node(&mut self) -> usize {
-        self.random.below(self.nodes.len())
+        self.random.place(self.nodes.len())
     }
 
     /// Two different servers.
     fn pair(&mut self) -> (usize, usize) {
-        let (from, step) = (self.node(), 1 + self.random.below(self.nodes.len() - 1));
+        let (from, step) = (self.node(), 1 + self.random.place(self.nodes.len() - 1));
         (from, (from + step) % self.nodes.len())
     }
 
@@ -160,7 +160,7 @@ impl World {
         if self.messages.is_empty() {
             return Ok(());
         }
-        let index = self.random.below(self.messages.len());
+        let index = self.random.place(self.messages.len());
         let message = self.messages[index];
         if self.random.chance(self.rates.lose) {
             self.messages.swap_remove(index);
@@ -210,7 +210,7 @@ impl World {
         let length = self.nodes[place].server.log.len();
         // A log without gaps is what a start with a log relies on.
         let gaps = Flaw::order(self.flaw).may_leave_gaps();
-        let kept = (!gaps && self.random.chance(50)).then(|| self.random.below(length + 1));
+        let kept = (!gaps && self.random.chance(50)).then(|| self.random.place(length + 1));
         if kept.is_none() {
             self.tally.restarts_empty += 1;
         } else {
@@ -246,14 +246,14 @@ impl World {
 
     /// A session does something, if its server has all that it depends on.
     fn operate(&mut self) -> Result<(), Violation> {
-        let who = self.random.below(self.sessions.len());
+        let who = self.random.place(self.sessions.len());
         let at = self.sessions[who].at;
         if !self.sessions[who].can_use(self.nodes[at].server.replica.applied()) {
             self.wait(who);
             return Ok(());
         }
         self.sessions[who].refused = 0;
-        match self.random.below(100) {
+        match self.random.place(100) {
             0..45 => self.write(who),
             45..80 => self.read(who),
             80..85 => {
@@ -289,7 +289,7 @@ impl World {
     }
 
     fn read(&mut self, who: usize) -> Result<(), Violation> {
-        let key = format!("k{}", self.random.below(self.keys));
+        let key = format!("k{}", self.random.place(self.keys));
         let session = &mut self.sessions[who];
         let node = &self.nodes[session.at];
         let shown = node.server.store.read(&key);
@@ -347,7 +347,7 @@ impl World {
 
     /// One change or, now and then, one of each of two keys; some are deletes.
     fn changes(&mut self) -> Vec<Change> {
-        let first = self.random.below(self.keys);
+        let first = self.random.place(self.keys);
         let several = self.random.chance(20);
         let keys = [first, (first + 1) % self.keys];
         let mut changes = Vec::new();

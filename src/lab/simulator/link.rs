@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::core::Update;
 use crate::lab::script::Network;
 
-use super::random::Random;
+use crate::lab::random::Random;
 
 /// The delay of an update that is held: for ever.
 const HELD: u64 = u64::MAX;

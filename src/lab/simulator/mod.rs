@@ -40,7 +40,6 @@
 mod faults;
 mod link;
 mod narrator;
-mod random;
 pub(in crate::lab) mod server;
 mod stage;
 mod timed;

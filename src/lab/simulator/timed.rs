@@ -11,8 +11,8 @@ use crate::trace::Event;
 
 use super::link::Link;
 use super::narrator::Narrator;
-use super::random::Random;
 use super::world::{Happening, Push, World};
+use crate::lab::random::Random;
 
 /// How often servers compare what they have applied, and send what is missing.
 const COMPARE_US: u64 = 500_000;

@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use crate::client::history::{History as Recorder, Operation};
 use crate::client::{Client, Deletion, Error, Event, Options};
 
-use super::random::Random;
 use super::tally::{Count, Tally};
+use crate::lab::random::Random;
 
 /// How many keys everybody writes.
 const HOT: usize = 3;

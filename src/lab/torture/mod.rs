@@ -16,7 +16,6 @@ mod ending;
 mod nemesis;
 mod plan;
 mod progress;
-mod random;
 mod tally;
 
 use std::fs;
@@ -36,10 +35,10 @@ use super::checker::{Model, check};
 use super::children::Children;
 use super::folder::Folder;
 use super::history::History;
+use super::random::Random;
 use clients::{Keys, Player, Round};
 use nemesis::Nemesis;
 use progress::Progress;
-use random::Random;
 use tally::{Count, Tally};
 
 /// How long a round's load lasts.

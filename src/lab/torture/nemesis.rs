@@ -10,8 +10,8 @@ use crate::lab::look;
 
 use super::ending;
 use super::plan::{self, Fault, Scene};
-use super::random::Random;
 use super::tally::{Count, Tally};
+use crate::lab::random::Random;
 
 /// Between two looks at the servers' numbers.
 const LOOK: Duration = Duration::from_millis(200);

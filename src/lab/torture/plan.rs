@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::random::Random;
+use crate::lab::random::Random;
 
 /// Between two faults, on average half of it.
 const PAUSE_MS_MAX: u64 = 200;

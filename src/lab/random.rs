@@ -2,19 +2,19 @@
 
 /// A generator.
 #[derive(Clone, Debug)]
-pub(super) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
     /// The generator of a seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
     /// A generator of its own for one part of what is drawn, so that no part depends on how many
     /// numbers another one has taken.
-    pub(super) fn of(seed: u64, part: u64) -> Self {
+    pub fn of(seed: u64, part: u64) -> Self {
         Self::new(Self::new(seed ^ part.wrapping_mul(0xd6e8_feb8_6659_fd93)).next())
     }
 
@@ -25,20 +25,30 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `bound - 1`; 0 if there is none.
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        // The high bits times the bound: never more than the bound, and no division.
-        let high = (u128::from(self.next()) * u128::from(bound)) >> 64;
-        u64::try_from(high).expect("below the bound")
+    /// A number from 0 to `count - 1`; 0 if there is none.
+    fn one_of(&mut self, count: u128) -> u64 {
+        // The high bits times the count: always below the count, and no division.
+        let high = u128::from(self.next()) * count;
+        u64::try_from(high >> 64).expect("below the count")
     }
 
-    /// A number from `low` to `high`.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
+    /// A number from 0 to `bound - 1`; 0 if there is none.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.one_of(bound.into())
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.one_of(u128::from(high.saturating_sub(low)) + 1)
+    }
+
+    /// True `percent` times in a hundred.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
     }
 
     /// A place in a list of so many.
-    pub(super) fn place(&mut self, count: usize) -> usize {
+    pub fn place(&mut self, count: usize) -> usize {
         let place = self.below(u64::try_from(count).expect("lists are short"));
         usize::try_from(place).expect("below the count")
     }
@@ -62,5 +72,6 @@ mod tests {
         let drawn: Vec<u64> = (0..1000).map(|_| random.between(3, 6)).collect();
         assert_eq!((drawn.iter().min(), drawn.iter().max()), (Some(&3), Some(&6)));
         assert_eq!(random.below(1), 0);
+        assert!(!(0..1000).any(|_| random.chance(0)) && (0..1000).all(|_| random.chance(100)));
     }
 }

@@ -1,36 +1,14 @@
 //! Diagrams, from outside: `causal-lab diagram`, and what the files that it writes hold.
 
+mod cluster;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use causal_kv::lab::diagram;
 use causal_kv::trace::Event;
-
-/// A folder of its own for a test, gone when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("causal-kv-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a temporary folder");
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).expect("it was written")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use cluster::folder::Folder;
 
 fn trace(server: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces/demonstration");

@@ -2,36 +2,16 @@
 
 mod cluster;
 
-use std::fs;
-use std::path::PathBuf;
-
 use causal_kv::trace::{Event, What};
+use cluster::folder::Folder;
 use cluster::{Node, addresses, settled, shows, until};
 
-/// A folder of its own for a test, gone when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("causal-kv-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a temporary folder");
-        Self(path)
-    }
-
-    fn trace(&self, id: u32) -> String {
-        self.0.join(format!("{id}.trace")).display().to_string()
-    }
-
-    fn events(&self, id: u32) -> Vec<Event> {
-        let text = fs::read_to_string(self.trace(id)).expect("the server has opened it");
-        text.lines().map(|line| line.parse().expect("a whole line")).collect()
-    }
+fn trace(id: u32) -> String {
+    format!("{id}.trace")
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn events(folder: &Folder, id: u32) -> Vec<Event> {
+    folder.read(&trace(id)).lines().map(|line| line.parse().expect("a whole line")).collect()
 }
 
 /// An event in a few words.
@@ -59,7 +39,7 @@ fn a_trace_tells_why_an_update_waited_and_what_released_it() {
         let peers = addresses(&nodes);
         nodes.push(Node::start(id, &peers, |options| {
             options.name = name.to_owned();
-            options.trace = Some(folder.trace(id));
+            options.trace = Some(folder.path(&trace(id)));
         }));
     }
     settled(&addresses(&nodes));
@@ -73,7 +53,7 @@ fn a_trace_tells_why_an_update_waited_and_what_released_it() {
     let z = bob.write("z", "glad");
     shows(nodes[2].address, "z", "glad");
 
-    let east: Vec<Event> = folder.events(3);
+    let east: Vec<Event> = events(&folder, 3);
     let told: Vec<String> =
         east.iter().filter(|e| !matches!(e.what, What::Link { .. })).map(words).collect();
     let expected = [
@@ -87,7 +67,7 @@ fn a_trace_tells_why_an_update_waited_and_what_released_it() {
     assert_eq!(told, expected);
     assert!(east.iter().all(|event| event.server == 3 && event.time_us > 0));
     assert!(east.is_sorted_by_key(|event| event.clock), "a Lamport clock never goes back");
-    let told = |id| folder.events(id).iter().map(words).collect::<Vec<_>>();
+    let told = |id| events(&folder, id).iter().map(words).collect::<Vec<_>>();
     assert!(told(1).contains(&"Alice writes y".to_owned()));
     assert!(told(2).contains(&"Bob reads y true".to_owned()));
     drop(nodes.pop());

@@ -4,9 +4,9 @@
 //! What a child prints goes to a file of its own, one for all its lives.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, PipeReader, Write};
+use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -171,17 +171,7 @@ impl Children {
     }
 
     fn begin(&mut self, place: usize) -> Result<(), String> {
-        let failed = |error: io::Error| format!("cannot start a server: {error}");
-        let (reader, writer) = io::pipe().map_err(failed)?;
-        let mut child = Command::new(stage::beside("causal-server")?)
-            .args(self.command_line(place))
-            // What is waited for must be said.
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::piped())
-            .stdout(writer.try_clone().map_err(failed)?)
-            .stderr(writer)
-            .spawn()
-            .map_err(failed)?;
+        let (mut child, reader) = stage::spawn("causal-server", &self.command_line(place))?;
         let life = Life { _input: child.stdin.take(), child };
         let port = self.listen(place, reader)?;
         self.servers[place].life = Some(life);

@@ -1,6 +1,5 @@
 //! The demo: three servers, two clients, a late update, a verdict, and a diagram of it all.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,6 +10,7 @@ use crate::client::history::History as Recorder;
 use crate::protocol::reply::Reply;
 
 use super::checker::{self, Model};
+use super::folder::Folder;
 use super::history::History;
 use super::observer::Observer;
 use super::stage::{PATIENCE, Stage};
@@ -42,70 +42,52 @@ pub fn request(line: &mut Arguments) -> Result<PathBuf, Wrong> {
 /// The play did not get that far, or the diagram cannot be written.
 pub fn run(out: &Path) -> Result<bool, String> {
     let mut stage = Stage::new(true);
-    let folder = Folder::create()?;
-    let ports = start_servers(&mut stage, &folder)?;
-    let watch = Observer::start(ports[2], folder.recorder("Observer")?)?;
+    let files = Folder::temporary("demo")?;
+    let folder = files.path();
+    let ports = start_servers(&mut stage, folder)?;
+    let watch = Observer::start(ports[2], recorder(folder, "Observer")?)?;
     stage.print("Lab", "an observer watches East")?;
     let mut west = scenario::client(ports[0]).map_err(|error| error.to_string())?;
     scenario::delay(&mut west, scenario::DELAY_MS)?;
     stage.print("Lab", "updates of y from West to East are 3 s late from now on")?;
-    scenario::play(&mut stage, ports[0], ports[1], Some(&folder.0))?;
+    scenario::play(&mut stage, ports[0], ports[1], Some(folder))?;
     stage.print("Lab", "East has z before y now; y will be there when its 3 s are over")?;
     let first = stage.wait_until("East", "update for z", |line| line.contains("update for z"))?;
     let held = first.contains("delaying update for z");
     let released =
         if held { stage.wait_for("East", "applied replicated update for z")? } else { first };
     let observed = watch.finish()?;
-    let checked = folder.check(&["Alice", "Bob", "Observer"])?;
+    let checked = check(folder, &["Alice", "Bob", "Observer"])?;
     let [west, central, east] = ports.map(store);
     let stores = [west?, central?, east?];
     let held = conclude(&Evidence { held, released, observed, checked, stores })?;
-    folder.draw(out)?;
+    draw(folder, out)?;
     let _ = writeln!(io::stdout(), "\nThe diagram of this run: {}", out.display());
     Ok(held)
 }
 
-/// A temporary folder for histories and traces, gone when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> Result<Self, String> {
-        let path = std::env::temp_dir().join(format!("causal-lab-{}", std::process::id()));
-        let failed = |error| format!("{}: {error}", path.display());
-        fs::create_dir_all(&path).map_err(failed)?;
-        Ok(Self(path))
-    }
-
-    fn recorder(&self, label: &str) -> Result<Recorder, String> {
-        let path = scenario::history_path(&self.0, label);
-        Recorder::append(&path, label).map_err(|error| format!("{path}: {error}"))
-    }
-
-    /// Where a server's trace is.
-    fn trace(&self, label: &str) -> String {
-        self.0.join(format!("{label}.trace")).display().to_string()
-    }
-
-    /// Draws what the servers did.
-    fn draw(&self, out: &Path) -> Result<(), String> {
-        let files = SERVERS.map(|label| self.trace(label)).to_vec();
-        let out = Some(out.display().to_string());
-        diagram::run(&diagram::Request { files, out, ..Default::default() })
-    }
-
-    /// What the checker says to what they recorded.
-    fn check(&self, labels: &[&str]) -> Result<checker::Verdict, String> {
-        let path = |label: &&str| scenario::history_path(&self.0, label);
-        let history = History::read(&labels.iter().map(path).collect::<Vec<_>>())?;
-        Ok(checker::check(&history, Model::Ccv))
-    }
+fn recorder(folder: &Path, label: &str) -> Result<Recorder, String> {
+    let path = scenario::history_path(folder, label);
+    Recorder::append(&path, label).map_err(|error| format!("{path}: {error}"))
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed, the system's own cleaning will.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Where a server's trace is.
+fn trace(folder: &Path, label: &str) -> String {
+    folder.join(format!("{label}.trace")).display().to_string()
+}
+
+/// Draws what the servers did.
+fn draw(folder: &Path, out: &Path) -> Result<(), String> {
+    let files = SERVERS.map(|label| trace(folder, label)).to_vec();
+    let out = Some(out.display().to_string());
+    diagram::run(&diagram::Request { files, out, ..Default::default() })
+}
+
+/// What the checker says to what they recorded.
+fn check(folder: &Path, labels: &[&str]) -> Result<checker::Verdict, String> {
+    let path = |label: &&str| scenario::history_path(folder, label);
+    let history = History::read(&labels.iter().map(path).collect::<Vec<_>>())?;
+    Ok(checker::check(&history, Model::Ccv))
 }
 
 /// Prints the verdict; gives whether the order held.
@@ -128,12 +110,12 @@ fn conclude(evidence: &Evidence) -> Result<bool, String> {
 
 /// Starts West, Central and East, each told of those before it; gives their ports once all three
 /// are linked.
-fn start_servers(stage: &mut Stage, folder: &Folder) -> Result<[u16; 3], String> {
+fn start_servers(stage: &mut Stage, folder: &Path) -> Result<[u16; 3], String> {
     let mut ports = [0; 3];
     for (place, label) in SERVERS.into_iter().enumerate() {
         let words = format!("--id {} --name {label} --port 0 --lab --until-eof", place + 1);
         let mut arguments: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        arguments.extend(["--trace".to_owned(), folder.trace(label)]);
+        arguments.extend(["--trace".to_owned(), trace(folder, label)]);
         if place > 0 {
             let peers: Vec<String> = ports[..place].iter().map(ToString::to_string).collect();
             arguments.extend(["--peers".to_owned(), peers.join(",")]);

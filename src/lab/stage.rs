@@ -61,19 +61,7 @@ impl Stage {
         program: &str,
         arguments: &[String],
     ) -> Result<(), String> {
-        let failed = |error: io::Error| format!("cannot start {program}: {error}");
-        let path = beside(program)?;
-        // Both streams through one pipe, so that their lines stay in order.
-        let (reader, writer) = io::pipe().map_err(failed)?;
-        let mut child = Command::new(path)
-            .args(arguments)
-            // What the lab waits for must be said.
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::piped())
-            .stdout(writer.try_clone().map_err(failed)?)
-            .stderr(writer)
-            .spawn()
-            .map_err(failed)?;
+        let (mut child, reader) = spawn(program, arguments)?;
         let input = child.stdin.take();
         let sender = self.sender.clone();
         thread::spawn(move || listen(label, reader, &sender));
@@ -206,8 +194,25 @@ fn listen(label: &'static str, reader: PipeReader, happenings: &Sender<Happening
     let _ = happenings.send(Happening::Ended { label });
 }
 
+/// Starts a program that stands beside this one; gives what it says on both streams.
+pub(super) fn spawn(program: &str, arguments: &[String]) -> Result<(Child, PipeReader), String> {
+    let failed = |error: io::Error| format!("cannot start {program}: {error}");
+    // Both streams through one pipe, so that their lines stay in order.
+    let (reader, writer) = io::pipe().map_err(failed)?;
+    let child = Command::new(beside(program)?)
+        .args(arguments)
+        // What the lab waits for must be said.
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(writer.try_clone().map_err(failed)?)
+        .stderr(writer)
+        .spawn()
+        .map_err(failed)?;
+    Ok((child, reader))
+}
+
 /// The program of this name in the directory of this one.
-pub(super) fn beside(program: &str) -> Result<PathBuf, String> {
+fn beside(program: &str) -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let path = own.with_file_name(program);
     if path.exists() {

@@ -1,4 +1,4 @@
-//! Directories for servers that keep data.
+//! Folders for what a test writes, and for servers that keep data.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +21,15 @@ impl Folder {
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("a temporary folder");
         Self(path)
+    }
+
+    /// Where a file of this name is, or would be.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("it was written")
     }
 
     pub(crate) fn keep(&self, options: &mut Options, fsync: Fsync) {

@@ -29,6 +29,12 @@ impl Context {
         }
     }
 
+    /// The session saw `version` at a server that has applied `applied`. What is shown was applied,
+    /// so its chain is known; only the wrong delivery rules show a chain's updates before its first.
+    pub fn see_at(&mut self, version: Version, applied: &Applied) {
+        self.see(version, applied.chain_of(version).unwrap_or_default());
+    }
+
     /// The session saw all that is applied: a scan, a count of the keys.
     pub fn see_all(&mut self, applied: &Applied) {
         for (server, chain) in applied.iter() {

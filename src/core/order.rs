@@ -140,12 +140,12 @@ impl Rules {
     /// asks for the exact writes, never for a stored version that is "new enough".
     pub(super) fn first_missing(&self, update: &Update, applied: &Applied) -> Option<Version> {
         let missing = |version: &Version| !applied.covers(*version);
-        let predecessor = update.predecessor().filter(missing);
+        let predecessor = || update.predecessor().filter(missing);
         let dependencies = || update.dependencies.iter().copied();
         match self.order {
-            Order::Causal | Order::NoLww => predecessor.or_else(|| dependencies().find(missing)),
-            Order::LastDependency => predecessor.or_else(|| dependencies().max().filter(missing)),
-            Order::StoredVersion => predecessor.or_else(|| {
+            Order::Causal | Order::NoLww => update.first_missing(applied),
+            Order::LastDependency => predecessor().or_else(|| dependencies().max().filter(missing)),
+            Order::StoredVersion => predecessor().or_else(|| {
                 let mut pairs = dependencies().zip(&update.dependency_keys);
                 let newer = |key, version| self.stored.get(key).is_some_and(|&s| s >= version);
                 pairs.find(|(v, key)| missing(v) && !newer(*key, *v)).map(|(version, _)| version)

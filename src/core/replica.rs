@@ -257,7 +257,7 @@ impl Replica {
         let stable = self.rules.stable(known);
         for version in self.rules.queued_until(stable) {
             let held = self.pending.find(version);
-            if held.is_some_and(|held| !held.update.is_ready(&self.applied)) {
+            if held.is_some_and(|held| held.update.first_missing(&self.applied).is_some()) {
                 continue;
             }
             match self.rules.leave_queue(version) {

@@ -46,10 +46,10 @@ impl Update {
                 .all(|dependency| dependency.timestamp < self.version.timestamp)
     }
 
-    /// Whether its predecessor and all its dependencies are applied: those exact writes.
-    pub fn is_ready(&self, applied: &Applied) -> bool {
+    /// The first of its predecessor and its dependencies that is not applied: those exact writes.
+    pub fn first_missing(&self, applied: &Applied) -> Option<Version> {
         let mut before = self.predecessor().into_iter().chain(self.dependencies.iter().copied());
-        before.all(|version| applied.covers(version))
+        before.find(|&version| !applied.covers(version))
     }
 
     /// About how many bytes it takes while it is held back.

@@ -15,7 +15,8 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::core::{Applied, Version};
+use crate::core::{Applied, Update, Version};
+use crate::protocol::link::updates;
 
 /// How much of the log is kept in memory, in bytes.
 pub const TAIL_BYTES_MAX: usize = 256 << 20;
@@ -110,6 +111,11 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
+    /// The update, read from its frame. `None` only if that is no update's.
+    pub fn update(&self) -> Option<Update> {
+        updates(self.frame).next()
+    }
+
     /// The places of its changes that did not become visible here.
     pub fn hidden(&self) -> impl Iterator<Item = u32> {
         let first = self.hidden.partition_point(|&(at, _)| at < self.sequence);

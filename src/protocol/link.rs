@@ -56,7 +56,7 @@ use super::encode::array_into;
 use super::resp::{Argument, Decoder, FramingError};
 use super::snapshot;
 use super::update;
-pub use super::update::{Head, update_into};
+pub use super::update::{Head, update_into, updates};
 
 /// The version of the link protocol.
 pub const LINK_PROTOCOL: &str = "1";

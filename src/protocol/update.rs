@@ -4,7 +4,7 @@ use crate::core::{Change, Update, Version};
 use crate::text::{quoted, unquoted};
 
 use super::encode::{bulk_into, decimal_into, header_into};
-use super::link::text;
+use super::link::{Frame, text};
 use super::resp::{Argument, Decoder, FramingError};
 
 /// Appends an update as a frame; `meta` is scratch space that its caller keeps.
@@ -40,6 +40,22 @@ pub fn update_into<'a>(
             None => out.extend_from_slice(b"$-1\r\n"),
         }
     }
+}
+
+/// The updates of `frames`, which stand back to back as [`update_into`] wrote them.
+pub fn updates(frames: &[u8]) -> impl Iterator<Item = Update> {
+    let mut decoder = Decoder::default();
+    decoder.expect_peer();
+    decoder.extend(frames);
+    std::iter::from_fn(move || {
+        let found = decoder.next_request();
+        debug_assert!(found.is_ok(), "they are whole");
+        found.ok().flatten()?;
+        match Frame::decode(&decoder) {
+            Ok(Frame::Update(update)) => Some(update),
+            _ => None,
+        }
+    })
 }
 
 /// What an update says of itself besides its changes.

@@ -135,7 +135,7 @@ impl<'a> Apply<'a> {
                 Request::Write(mut batch, slot) => {
                     if batch.pushes_from.is_some() {
                         // What will be pushed before the reply is found in the log.
-                        self.commit(&mut replica);
+                        self.next_group(&mut replica);
                     }
                     self.write(&mut replica, &mut batch, now_us);
                     self.answers.push((batch, slot));
@@ -165,14 +165,13 @@ impl<'a> Apply<'a> {
                 Request::Stop => stop = true,
             }
             if self.publisher.is_large() {
-                self.commit(&mut replica);
+                self.next_group(&mut replica);
             }
         }
         self.settle_order(&mut replica, now_us);
         self.commit(&mut replica);
         drop::<RwLockWriteGuard<'_, Replica>>(replica);
         self.tend_disk(stop);
-        self.committed = 0;
         for (batch, slot) in self.answers.drain(..) {
             slot.give(batch);
         }
@@ -243,9 +242,7 @@ impl<'a> Apply<'a> {
         let mut existing = Vec::new();
         let mut context = Context::default();
         let mut found = HashSet::new();
-        let mut see = |version| {
-            context.see(version, replica.applied().chain_of(version).unwrap_or_default());
-        };
+        let mut see = |version| context.see_at(version, replica.applied());
         dependencies.drain(..).for_each(&mut see);
         for key in keys {
             let (version, exists) = self.publisher.look(key);

@@ -52,6 +52,11 @@ impl Apply<'_> {
                 self.disk_done(Err(error));
             }
         }
+    }
+
+    /// Ends a group and begins the next one.
+    pub(super) fn next_group(&mut self, replica: &mut Replica) {
+        self.commit(replica);
         self.begin(replica);
     }
 

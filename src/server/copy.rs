@@ -12,8 +12,7 @@ use std::sync::atomic::Ordering;
 
 use crate::core::{Applied, Update, Version};
 use crate::log::{FellBehind, Log};
-use crate::protocol::link::Frame;
-use crate::protocol::resp::Decoder;
+use crate::protocol::link::updates;
 
 use super::parts::{PARTS, part_of};
 use super::shared::Shared;
@@ -120,13 +119,8 @@ pub(super) fn follow(
         frames.extend_from_slice(entry.frame);
         ControlFlow::Continue(())
     })?;
-    let mut decoder = Decoder::default();
-    decoder.expect_peer();
-    decoder.extend(&frames);
-    while let Ok(Some(_)) = decoder.next_request() {
-        if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
-            show(&update);
-        }
+    for update in updates(&frames) {
+        show(&update);
     }
     Ok(cursor)
 }

@@ -31,7 +31,7 @@ impl Apply<'_> {
         mut install: Box<Install>,
         now_us: u64,
     ) -> Installed {
-        self.commit(replica);
+        self.next_group(replica);
         if !self.catch_up(&mut install.stores, &mut install.sequence) {
             return Installed::Behind(install);
         }

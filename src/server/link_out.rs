@@ -120,11 +120,12 @@ impl LinkOut<'_> {
         while !self.link.is_closed() {
             // Only what is in the log by now is sent in this round: a delay that was set before an
             // update was written is seen before the update is.
-            let (end, clock) = {
+            let (end, clock, latest) = {
                 let replica = self.shared.replica.read();
-                (self.shared.log.end(), replica.clock().last())
+                let latest = replica.applied().latest(self.link.peer);
+                (self.shared.log.end(), replica.clock().last(), latest)
             };
-            self.acknowledge();
+            self.acknowledge(latest);
             self.status();
             if self.look_at_mesh() || self.link.send_again.swap(false, Ordering::SeqCst) {
                 self.start_again();
@@ -153,8 +154,7 @@ impl LinkOut<'_> {
     }
 
     /// The peer's updates are acknowledged when they are *applied*, not when they are received.
-    fn acknowledge(&mut self) {
-        let latest = self.shared.replica.read().applied().latest(self.link.peer);
+    fn acknowledge(&mut self, latest: Option<Version>) {
         if latest != self.acknowledged {
             self.acknowledged = latest;
             if let Some(version) = latest {
@@ -380,11 +380,7 @@ impl LinkOut<'_> {
         if self.delays.keys.is_empty() {
             return 0;
         }
-        let mut decoder = Decoder::default();
-        decoder.expect_peer();
-        decoder.extend(entry.frame);
-        let Ok(Some(_)) = decoder.next_request() else { return 0 };
-        let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { return 0 };
+        let Some(update) = entry.update() else { return 0 };
         let delays = update.changes.iter().filter_map(|change| self.delays.keys.get(&change.key));
         delays.copied().max().unwrap_or(0)
     }

@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use crate::core::{Context, Replica, Update, Version};
 use crate::log::Entry;
 use crate::protocol::encode::{bulk_into, header_into};
-use crate::protocol::link::Frame;
-use crate::protocol::resp::{Asked, Decoder};
+use crate::protocol::link::updates;
+use crate::protocol::resp::Asked;
 
 use super::session::Session;
 use super::shared::Shared;
@@ -54,9 +54,7 @@ pub(super) fn seen_first(
     dependencies: &mut Vec<Version>,
 ) {
     let mut context = Context::default();
-    let mut see = |version| {
-        context.see(version, replica.applied().chain_of(version).unwrap_or_default());
-    };
+    let mut see = |version| context.see_at(version, replica.applied());
     dependencies.drain(..).for_each(&mut see);
     // It fails only for a client that does not keep up: that one is pushed nothing any more.
     let _ = shared.shown.read(cursor, |entry| {
@@ -73,12 +71,7 @@ fn is_pushed(entry: &Entry<'_>) -> bool {
     if entry.hidden().next().is_none() {
         return true;
     }
-    let mut decoder = Decoder::default();
-    decoder.expect_peer();
-    decoder.extend(entry.frame);
-    let found = decoder.next_request();
-    debug_assert!(matches!(found, Ok(Some(Asked::Array))));
-    let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { return false };
+    let Some(update) = entry.update() else { return false };
     entry.hidden().count() < update.changes.len()
 }
 
@@ -113,8 +106,6 @@ impl Session {
     }
 
     fn push_some(&mut self, cursor: u64, end: u64) {
-        let mut decoder = Decoder::default();
-        decoder.expect_peer();
         let (mut frames, mut hidden) = (Vec::new(), Vec::new());
         let read = self.shared.shown.read(cursor, |entry| {
             if entry.sequence >= end || frames.len() > PUSH_BYTES {
@@ -128,13 +119,8 @@ impl Session {
             return self.fall_behind();
         };
         self.joined.as_mut().expect("it has a cursor").cursor = cursor;
-        decoder.extend(&frames);
-        for hidden in hidden {
-            let found = decoder.next_request();
-            debug_assert!(matches!(found, Ok(Some(Asked::Array))));
-            if let Ok(Frame::Update(update)) = Frame::decode(&decoder) {
-                self.push(&update, &hidden);
-            }
+        for (update, hidden) in updates(&frames).zip(hidden) {
+            self.push(&update, &hidden);
         }
     }
 

@@ -189,9 +189,7 @@ impl Session {
             self.chains.clone_from(replica.applied());
             self.chain_count = self.chains.chain_count();
         }
-        // What is shown was applied, so its chain is known; only the wrong delivery rules show a
-        // chain's updates before its first.
-        self.context.see(version, self.chains.chain_of(version).unwrap_or_default());
+        self.context.see_at(version, &self.chains);
     }
 
     /// Adds a write to the batch. It depends on what was seen since the write before it.

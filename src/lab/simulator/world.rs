@@ -156,7 +156,7 @@ impl World {
         session.context.clear();
         let applied = server.replica.applied();
         for version in seen {
-            session.context.see(version, applied.chain_of(version).unwrap_or(0));
+            session.context.see_at(version, applied);
         }
         (session.at, session.life) = (at, server.life);
         Ok(())
@@ -168,8 +168,7 @@ impl World {
         let server = &self.servers[at];
         let shown = server.store.read(key);
         if let Some(version) = shown.version() {
-            let chain = server.replica.applied().chain_of(version).unwrap_or(0);
-            session.context.see(version, chain);
+            session.context.see_at(version, server.replica.applied());
         }
         let found = match shown {
             Shown::Value(value, version) => Some((value.to_owned(), version)),
@@ -250,8 +249,7 @@ impl World {
                 if here && session.unanswered.take_if(|own| *own == visible.version).is_some() {
                     self.happenings.push(Happening::Shown(client));
                 } else if here && session.joined {
-                    let chain = server.replica.applied().chain_of(visible.shown_as).unwrap_or(0);
-                    session.context.see(visible.shown_as, chain);
+                    session.context.see_at(visible.shown_as, server.replica.applied());
                     let push = Push { client, visible: visible.clone() };
                     self.happenings.push(Happening::Push(push));
                 }

@@ -235,7 +235,8 @@ fn snapshots_read_as_they_were_written() {
     for applied in [Applied::default(), applied()] {
         let offer = snapshot::Frame::Offer(applied.clone());
         reads(&|out| snapshot::offer_into(out, &applied), offer);
-        let end = snapshot::End { applied: applied.clone(), clock: u64::MAX, entries: 7 };
+        let applied = applied.clone();
+        let end = snapshot::End { applied, clock: u64::MAX, floor: 8, entries: 7 };
         reads(&|out| snapshot::end_into(out, &end), snapshot::Frame::End(end.clone()));
     }
     reads(&snapshot::take_into, snapshot::Frame::Take);
@@ -247,8 +248,8 @@ fn snapshots_read_as_they_were_written() {
         &["SNAPSHOT", "1"],
         &["ENTRY", "(1, 1)", "key"],
         &["ENTRY", "1", "key", "value"],
-        &["END", "", "1"],
-        &["END", "", "-1", "1"],
+        &["END", "", "1", "1"],
+        &["END", "", "-1", "1", "1"],
     ];
     for words in malformed {
         decode(&frame(words)).expect_err(&format!("{words:?}"));

@@ -88,6 +88,30 @@ impl Applied {
         }
     }
 
+    /// Keeps what `other` covers too.
+    pub fn keep_common(&mut self, other: &Self) {
+        for (server, chains) in &mut self.chains {
+            let others = other.chains.get(server).map_or(&[][..], Vec::as_slice);
+            chains.retain_mut(|chain| {
+                let same = others.iter().find(|other| other.first == chain.first);
+                same.map(|other| chain.last = chain.last.min(other.last)).is_some()
+            });
+        }
+        self.chains.retain(|_, chains| !chains.is_empty());
+    }
+
+    /// From which timestamp on something that `other` covers may be missing here; `None` if nothing
+    /// is.
+    pub fn lacks_from(&self, other: &Self) -> Option<u64> {
+        let lacks = |(server, chain): (u32, Chain)| {
+            let last = Version { timestamp: chain.last, server };
+            let known = self.chain_at(last).filter(|known| known.first == chain.first);
+            let gap = known.map_or(chain.first, |known| known.last + 1);
+            (gap <= chain.last).then_some(gap)
+        };
+        other.iter().filter_map(lacks).min()
+    }
+
     /// The first chain of `other` that lies across one that is known here under another name: its
     /// first update. Honest servers never have such chains.
     pub fn conflict(&self, other: &Self) -> Option<Version> {
@@ -205,6 +229,20 @@ mod tests {
             );
         }
         assert_eq!(one.conflict(&parse("(10, 1)..(19, 1)")), None);
+    }
+
+    #[test]
+    fn what_all_have_and_what_one_lacks() {
+        let parse = |text: &str| text.parse::<Applied>().expect("well formed");
+        let one = parse("(1, 1)..(9, 1) (20, 1)..(30, 1) (5, 2)..(5, 2)");
+        let other = parse("(1, 1)..(7, 1) (20, 1)..(40, 1) (50, 1)..(60, 1) (3, 3)..(4, 3)");
+        let mut common = one.clone();
+        common.keep_common(&other);
+        assert_eq!(common, parse("(1, 1)..(7, 1) (20, 1)..(30, 1)"));
+        assert_eq!((one.lacks_from(&other), other.lacks_from(&one)), (Some(3), Some(5)));
+        assert_eq!((one.lacks_from(&common), common.lacks_from(&one)), (None, Some(5)));
+        let (short, long) = (parse("(20, 1)..(30, 1)"), parse("(20, 1)..(31, 1)"));
+        assert_eq!((short.lacks_from(&long), long.lacks_from(&short)), (Some(31), None));
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub enum Refusal {
     /// The update follows one that another update follows already: its server has given out the
     /// same versions in two lives.
     Forked(Version),
+    /// A server that was not known has written this, and below it deletes were forgotten already: it
+    /// cannot be said any more whether that would bring a deleted key back.
+    Stranger(Version),
     /// A version of this very life that this life did not give out: an earlier life, which nobody
     /// reachable remembered, used the same versions. The replica must stop.
     Reused(Version),
@@ -81,6 +84,12 @@ impl fmt::Display for Refusal {
                 f,
                 "update {version} follows an update that another one follows already; its server \
                  has given out the same versions twice"
+            ),
+            Self::Stranger(version) => write!(
+                f,
+                "server {} wrote {version} before it met this cluster, which has forgotten younger \
+                 deletes by now; start it again without its data",
+                version.server
             ),
             Self::Reused(version) => write!(
                 f,

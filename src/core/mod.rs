@@ -40,13 +40,22 @@
 //!   supplies, another server relays. Who lacks what is no longer in the log gets a snapshot.
 //! - **R7, snapshot.** What a server shows at one moment, deletes among it, and what it had applied
 //!   by then. It is taken in, in one step: the higher version of each key, the longer part of each
-//!   chain; what was held back and is in it is dropped, what waited for it is looked at again. See
-//!   [`Replica::install`].
+//!   chain; what was held back and is in it is dropped, what waited for it is looked at again. What
+//!   only one side has although the other has applied it was deleted there and the delete forgotten:
+//!   it goes. See [`Replica::install`] and [`Store::merge`].
+//! - **R8, start without data.** Such a server takes a snapshot from a peer before it applies single
+//!   updates or serves reads; it starts empty only if there is none to be had. Otherwise a session
+//!   that saw nothing, as a delete was forgotten, could see the old value here.
+//! - **R9, lost for ever.** What is held back for a write that no server has or holds, of a life
+//!   that is over, is dropped, once what all servers said last agrees on everyone's life. See
+//!   [`Settled::is_lost`] and [`Replica::drop_lost`].
+//! - **R10, forgetting a delete.** A delete is forgotten when every server has applied it, this one
+//!   has applied everything at or below it that any server has, nobody holds anything at or below
+//!   it, and all agree on everyone's life. We add: and when all have said that they would. From
+//!   then on nobody lets a server in that wrote below it unknown to all, which would bring the key
+//!   back here and not there. See [`records`].
 //! - **R11, pushes.** Only what became visible is pushed, and `applied` is raised before the store
 //!   shows the update, so that no reply shows what the session's context cannot name.
-//!
-//! Rules R8 to R10 are about forgetting: as no delete and no lost update is ever forgotten, they are
-//! not needed yet.
 //!
 //! # Invariants
 //!
@@ -61,6 +70,7 @@
 //! - **I6** A write depends on all that its session saw, in every chain, and on nothing else.
 //! - **I7** A refused update changes nothing; a clock is never dragged more than a minute ahead.
 //! - **I8** What is dropped from a full hold-back is asked for again when there is room.
+//! - **I9** What is forgotten cannot come back, and nothing that could still be shown is dropped.
 //!
 //! # The trap
 //!
@@ -99,6 +109,7 @@ pub mod context;
 pub mod effect;
 pub mod order;
 pub mod pending;
+pub mod records;
 pub mod replica;
 pub mod store;
 pub mod update;
@@ -110,6 +121,7 @@ pub use context::Context;
 pub use effect::{Effect, Loading, Refusal, Stamp, Waited};
 pub use order::Order;
 pub use pending::{Held, Limits, Pending};
+pub use records::{Horizon, Record, Settled};
 pub use replica::{Checkpoint, Replica};
 pub use store::{Shown, Store};
 pub use update::{Change, Update};

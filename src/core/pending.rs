@@ -84,6 +84,11 @@ impl Pending {
         self.origins.values().flat_map(|origin| origin.held.values())
     }
 
+    /// The lowest timestamp of what is held.
+    pub fn lowest(&self) -> Option<u64> {
+        self.origins.values().filter_map(|origin| origin.held.keys().next().copied()).min()
+    }
+
     /// Holds an update until `held.missing` is applied. If its origin's share is full, that
     /// origin's newest update is dropped, be it this one. Gives whether this one is held now.
     pub fn hold(&mut self, held: Held) -> bool {

@@ -1,5 +1,6 @@
 //! The replica: the state machine that decides when an update may be shown.
 
+mod forget;
 mod install;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub struct Replica {
     writes_above: Option<u64>,
     /// This life's chain: the timestamps of its first and its last write, once there are any.
     chain: Option<(u64, u64)>,
+    /// Deletes up to this timestamp may have been forgotten, here or elsewhere.
+    floor: u64,
     delayed_total: u64,
 }
 
@@ -44,8 +47,8 @@ impl Replica {
     pub fn new(id: u32, kind: ClockKind, order: Order, limits: Limits) -> Self {
         let (clock, applied) = (Clock::new(kind), Applied::default());
         let (pending, rules) = (Pending::new(limits), Rules::new(order));
-        let (writes_above, chain, delayed_total) = (None, None, 0);
-        Self { id, clock, applied, pending, rules, writes_above, chain, delayed_total }
+        let (writes_above, chain, floor, delayed_total) = (None, None, 0, 0);
+        Self { id, clock, applied, pending, rules, writes_above, chain, floor, delayed_total }
     }
 
     /// Before anything else: takes in an update of its log. Gives false if it does not follow what

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::applied::Applied;
 use super::order::Order;
+use super::records::Horizon;
 use super::update::Update;
 use super::version::Version;
 
@@ -31,7 +33,7 @@ pub struct Store {
     order: Order,
     values: HashMap<String, (String, (u64, u32))>,
     /// Deleted keys keep the version of their delete, or an older write still on its way would
-    /// bring them back.
+    /// bring them back; until none can be (rule R10).
     deletes: HashMap<String, (u64, u32)>,
 }
 
@@ -100,11 +102,57 @@ impl Store {
         self.values.is_empty()
     }
 
-    /// Takes in all that another store has, as if its writes had come here one by one (rule R7).
-    pub fn merge(&mut self, other: &Self) {
+    /// Takes in all that another store has (rule R7): of each key the higher version. But what only
+    /// one side has, and the other side has applied, was deleted there and the delete forgotten: it
+    /// is dropped. `applied` and `theirs` are what the two sides have applied.
+    pub fn merge(&mut self, applied: &Applied, other: &Self, theirs: &Applied) {
+        self.drop_forgotten(theirs, |key| other.has(key));
         for (key, value, version) in other.entries() {
+            self.admit(key, value, version, applied);
+        }
+    }
+
+    /// Takes in one entry of another store, unless it was deleted and forgotten here: this store has
+    /// `applied` the entry's version, and has nothing of the key.
+    pub fn admit(&mut self, key: &str, value: Option<&str>, version: Version, applied: &Applied) {
+        if self.has(key) || !applied.covers(version) {
             self.apply(key, value, version);
         }
+    }
+
+    /// Drops what another store has deleted and forgotten: it has `applied` the entry's version, and
+    /// has nothing of the key, as `has` says.
+    pub fn drop_forgotten(&mut self, applied: &Applied, has: impl Fn(&str) -> bool) {
+        let stays = |key: &str, version: (u64, u32)| !applied.covers(version.into()) || has(key);
+        self.values.retain(|key, (_, version)| stays(key, *version));
+        self.deletes.retain(|key, version| stays(key, *version));
+    }
+
+    /// Rule R10: forgets the deletes that all servers would forget. Gives the highest timestamp of
+    /// those that this server would forget, 0 if there are none, and how many it has forgotten.
+    pub fn forget(&mut self, horizon: &Horizon) -> (u64, usize) {
+        let (mut floor, before) = (0, self.deletes.len());
+        self.deletes.retain(|_, version| {
+            let version = Version::from(*version);
+            if horizon.covers(version) {
+                floor = floor.max(version.timestamp);
+            }
+            !horizon.is_agreed(version)
+        });
+        if self.deletes.capacity() > 64 && self.deletes.len() < self.deletes.capacity() / 8 {
+            self.deletes.shrink_to_fit();
+        }
+        (floor, before - self.deletes.len())
+    }
+
+    /// Whether the key was ever written, and that is not forgotten.
+    pub fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key) || self.deletes.contains_key(key)
+    }
+
+    /// How many deletes are kept.
+    pub fn delete_count(&self) -> usize {
+        self.deletes.len()
     }
 
     /// Every key that was ever written, deletes among them (without a value), with what it shows and
@@ -113,11 +161,6 @@ impl Store {
         let deletes = self.deletes.iter().map(|(key, version)| (&key[..], None, *version));
         let values = self.values.iter().map(|(key, (value, v))| (&key[..], Some(&value[..]), *v));
         values.chain(deletes).map(|(key, value, version)| (key, value, version.into()))
-    }
-
-    /// How many [entries](Self::entries) there are.
-    pub fn entry_count(&self) -> usize {
-        self.values.len() + self.deletes.len()
     }
 
     /// Every key that has a value, with the value and its version, in no particular order.

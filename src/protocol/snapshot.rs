@@ -5,9 +5,10 @@
 //! TAKE                      Send me a snapshot.
 //! SNAPSHOT                  One begins; what came of an unfinished one before it is void.
 //! ENTRY (20, 1) key value   What a key shows, and since which write; a null value: it is deleted.
-//! END (10, 1)..(20, 1) (7, 2)..(7, 2) | 1731624815000007 | 2
+//! END (10, 1)..(20, 1) (7, 2)..(7, 2) | 1731624815000007 | 0 | 2
 //!                           That was all: what the store had applied that shows these entries, its
-//!                           clock, and how many entries it were.
+//!                           clock, up to which timestamp deletes were forgotten, and how many
+//!                           entries it were.
 //! ```
 //!
 //! Who is offered several snapshots takes one at a time. A key may come several times: the copy is
@@ -57,6 +58,8 @@ pub struct End {
     pub applied: Applied,
     /// Its server's clock.
     pub clock: u64,
+    /// Up to which timestamp its server may have forgotten deletes (rule R10); 0: none.
+    pub floor: u64,
     /// How many entries were sent.
     pub entries: u64,
 }
@@ -93,9 +96,10 @@ pub fn entry_into(out: &mut Vec<u8>, key: &str, value: Option<&str>, version: Ve
 
 /// Appends an `END`.
 pub fn end_into(out: &mut Vec<u8>, end: &End) {
-    let End { applied, clock, entries } = end;
-    let (applied, clock, entries) = (applied.to_string(), clock.to_string(), entries.to_string());
-    array_into(out, &["END", &applied, &clock, &entries]);
+    let End { applied, clock, floor, entries } = end;
+    let numbers = [clock, floor, entries].map(u64::to_string);
+    let [clock, floor, entries] = &numbers;
+    array_into(out, &["END", &applied.to_string(), clock, floor, entries]);
 }
 
 /// Reads the frame that `decoder` has found; `head` is its first word.
@@ -115,9 +119,10 @@ pub(super) fn decode(decoder: &Decoder, head: &str) -> Result<Frame, FramingErro
             let (version, key) = (field(decoder, 1)?, text(decoder, 2)?.to_owned());
             Ok(Frame::Entry(Entry { key, value, version }))
         }
-        ("END", 4) => {
+        ("END", 5) => {
             let (applied, clock) = (field(decoder, 1)?, field(decoder, 2)?);
-            Ok(Frame::End(End { applied, clock, entries: field(decoder, 3)? }))
+            let (floor, entries) = (field(decoder, 3)?, field(decoder, 4)?);
+            Ok(Frame::End(End { applied, clock, floor, entries }))
         }
         _ => Err(FramingError(format!("'{}' is not a link's frame", head.escape_debug()))),
     }

@@ -117,7 +117,7 @@ fn write(shared: &Shared, directory: &Path) -> Result<Option<Compacted>, Failure
     let (mut draft, mut copy) = (create()?, Copy::begin(shared));
     let (mut out, mut entries) = (Vec::new(), 0);
     begin_into(&mut out);
-    let Copied { applied, clock, sequence } = loop {
+    let Copied { applied, clock, floor, sequence } = loop {
         if shared.stopping.is_requested() {
             return Ok(None);
         }
@@ -141,7 +141,7 @@ fn write(shared: &Shared, directory: &Path) -> Result<Option<Compacted>, Failure
             }
         }
     };
-    let end = End { applied, clock, entries };
+    let end = End { applied, clock, floor, entries };
     end_into(&mut out, &end);
     draft.add(&out)?;
     let bytes = draft.bytes();

@@ -42,6 +42,7 @@ pub(super) struct Copy<'a> {
 pub(super) struct Copied {
     pub(super) applied: Applied,
     pub(super) clock: u64,
+    pub(super) floor: u64,
     /// The place in the log.
     pub(super) sequence: u64,
 }
@@ -97,7 +98,7 @@ impl<'a> Copy<'a> {
             return Err(Stale);
         }
         let (applied, clock) = (replica.applied().clone(), replica.clock().last());
-        Ok(Copied { applied, clock, sequence: self.shared.log.end() })
+        Ok(Copied { applied, clock, floor: replica.floor(), sequence: self.shared.log.end() })
     }
 }
 

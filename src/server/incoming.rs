@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use crate::core::Store;
+use crate::core::{Applied, Store};
 use crate::log::disk::Failure;
 use crate::log::disk::snapshot::{Draft, Kind};
 use crate::protocol::snapshot::{End, Entry, Frame, end_into, entry_into};
@@ -144,7 +144,7 @@ impl Incoming {
             return Err(format!("its snapshot has {count} entries and should have {told}"));
         }
         self.end_draft(&end).map_err(|failure| not_kept(shared, &failure))?;
-        let sequence = merge_own(shared, &mut self.stores)?;
+        let sequence = merge_own(shared, &mut self.stores, &end.applied)?;
         let Self { stores, draft, .. } = self;
         let mut install = Box::new(Install { stores, sequence, end, draft });
         loop {
@@ -159,26 +159,31 @@ impl Incoming {
                 Installed::Refused(why) => return Err(why),
                 Installed::Behind(again) => {
                     install = again;
-                    install.sequence = merge_own(shared, &mut install.stores)?;
+                    let Install { stores, sequence, end, .. } = &mut *install;
+                    *sequence = merge_own(shared, stores, &end.applied)?;
                 }
             }
         }
     }
 }
 
-/// Merges what is here into other stores; gives the place in the log up to which it was.
-fn merge_own(shared: &Shared, stores: &mut [Store]) -> Result<u64, String> {
+/// Merges what is here into the stores of a snapshot whose server had applied `theirs`, as
+/// [`Store::merge`] has it; gives the place in the log up to which it was.
+fn merge_own(shared: &Shared, stores: &mut [Store], theirs: &Applied) -> Result<u64, String> {
     let mut copy = Copy::begin(shared);
     loop {
         if shared.stopping.is_requested() {
             return Err("this server stops".to_owned());
         }
         let step = copy.step(|key, value, version| {
-            stores[part_of(key)].apply(key, value, version);
+            stores[part_of(key)].admit(key, value, version, theirs);
         });
         match step {
             Ok(None) => {}
-            Ok(Some(copied)) => return Ok(copied.sequence),
+            Ok(Some(copied)) => {
+                shared.parts.drop_forgotten(stores, &copied.applied);
+                return Ok(copied.sequence);
+            }
             Err(Stale) => copy = Copy::begin(shared),
         }
     }

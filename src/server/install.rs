@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::core::{Refusal, Replica, Store};
+use crate::core::{Refusal, Replica};
 use crate::log::disk::snapshot::Draft;
 
 use super::apply::Apply;
@@ -32,7 +32,7 @@ impl Apply<'_> {
         now_us: u64,
     ) -> Installed {
         self.next_group(replica);
-        if !self.catch_up(&mut install.stores, &mut install.sequence) {
+        if !self.catch_up(&mut install) {
             return Installed::Behind(install);
         }
         let Install { mut stores, end, draft, .. } = *install;
@@ -49,6 +49,7 @@ impl Apply<'_> {
         let mut effects = std::mem::take(&mut self.effects);
         let installed = replica.install(&end.applied, end.clock, now_us, &mut effects);
         debug_assert!(installed.is_ok(), "it was checked");
+        replica.raise_floor(end.floor);
         self.effects = effects;
         if let Some(checkpoint) = &mut self.checkpoint {
             checkpoint.install(&end.applied);
@@ -82,13 +83,14 @@ impl Apply<'_> {
     }
 
     /// Adds what was written since the store was copied. Gives whether the log has it all.
-    fn catch_up(&self, stores: &mut [Store], sequence: &mut u64) -> bool {
+    fn catch_up(&self, install: &mut Install) -> bool {
+        let Install { stores, sequence, end: snapshot, .. } = install;
         let log = &self.shared.log;
         let end = log.end();
         while *sequence < end {
             let followed = follow(log, *sequence, end, |update| {
                 for (key, value) in changes(update) {
-                    stores[part_of(key)].apply(key, value, update.version);
+                    stores[part_of(key)].admit(key, value, update.version, &snapshot.applied);
                 }
             });
             match followed {

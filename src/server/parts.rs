@@ -7,7 +7,7 @@
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::core::{Order, Shown, Store, Version};
+use crate::core::{Applied, Order, Shown, Store, Version};
 
 /// How many parts there are. A `SCAN` cursor is a part's number.
 pub(super) const PARTS: usize = 64;
@@ -55,10 +55,18 @@ impl Parts {
         }
     }
 
-    /// Merges other stores into the parts, one by one. Only for a start, when nobody reads.
-    pub(super) fn merge(&self, stores: &[Store]) {
+    /// Merges other stores into the parts, one by one; see [`Store::merge`]. Only for a start, when
+    /// nobody reads.
+    pub(super) fn merge(&self, applied: &Applied, stores: &[Store], theirs: &Applied) {
         for (part, store) in self.parts.iter().zip(stores) {
-            part.write().merge(store);
+            part.write().merge(applied, store, theirs);
+        }
+    }
+
+    /// Drops from other stores what was deleted and forgotten here; see [`Store::drop_forgotten`].
+    pub(super) fn drop_forgotten(&self, stores: &mut [Store], applied: &Applied) {
+        for (part, store) in self.parts.iter().zip(stores) {
+            store.drop_forgotten(applied, |key| part.read().has(key));
         }
     }
 

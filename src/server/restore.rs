@@ -154,11 +154,13 @@ impl<'a> Restoring<'a> {
     fn install_before(&mut self, sequence: u64) -> Result<(), OpenError> {
         while self.installs.front().is_some_and(|next| next.sequence <= sequence) {
             let Some(loaded) = self.installs.pop_front() else { break };
+            let before = self.replica.applied().clone();
             install(&mut self.replica, &loaded)?;
             self.publisher.append();
-            self.shared.parts.merge(&loaded.stores);
-            self.shared.log.cover(&loaded.end.applied);
-            self.base.raise_all(&loaded.end.applied);
+            let theirs = &loaded.end.applied;
+            self.shared.parts.merge(&before, &loaded.stores, theirs);
+            self.shared.log.cover(theirs);
+            self.base.raise_all(theirs);
         }
         Ok(())
     }
@@ -179,7 +181,8 @@ impl<'a> Restoring<'a> {
 
 /// Its own files are beyond doubt: the bound of the clock is for what others say.
 fn install(replica: &mut Replica, loaded: &Loaded) -> Result<(), OpenError> {
-    let End { applied, clock, .. } = &loaded.end;
+    let End { applied, clock, floor, .. } = &loaded.end;
+    replica.raise_floor(*floor);
     replica.install(applied, *clock, *clock, &mut Vec::new()).map_err(|refusal| {
         let (file, what) = (loaded.path.clone(), refusal.to_string());
         OpenError::Unusable(Damage { file, offset: 0, what })

@@ -4,9 +4,11 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeMap;
+
 use causal_kv::core::{
-    Applied, Change, ClockKind, Effect, Limits, Loading, Order, Refusal, Replica, Store, Update,
-    Version,
+    Applied, Change, ClockKind, Effect, Limits, Loading, Order, Record, Refusal, Replica, Settled,
+    Store, Update, Version,
 };
 
 /// One server, for one life.
@@ -26,6 +28,8 @@ pub(crate) struct Snapshot {
     pub(crate) store: Store,
     pub(crate) applied: Applied,
     pub(crate) clock: u64,
+    /// Up to which timestamp deletes were forgotten.
+    pub(crate) floor: u64,
 }
 
 impl Server {
@@ -49,7 +53,8 @@ impl Server {
         limits: Limits,
     ) -> Self {
         let mut replica = Replica::new(id, ClockKind::Physical, order, limits);
-        let Snapshot { applied, clock, mut store } = base.clone();
+        let Snapshot { applied, clock, floor, mut store } = base.clone();
+        replica.raise_floor(floor);
         let installed = replica.install(&applied, clock, clock, &mut Vec::new());
         installed.expect("its own snapshot is beyond doubt");
         for update in &log {
@@ -62,7 +67,8 @@ impl Server {
     /// What it shows now.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let applied = self.replica.applied().clone();
-        Snapshot { store: self.store.clone(), applied, clock: self.replica.clock().last() }
+        let (clock, floor) = (self.replica.clock().last(), self.replica.floor());
+        Snapshot { store: self.store.clone(), applied, clock, floor }
     }
 
     /// Trims the oldest updates from the log.
@@ -82,18 +88,40 @@ impl Server {
         now_us: u64,
     ) -> Result<Vec<Effect>, Refusal> {
         let mut effects = Vec::new();
+        let before = self.replica.applied().clone();
         self.replica.install(&snapshot.applied, snapshot.clock, now_us, &mut effects)?;
-        self.store.merge(&snapshot.store);
+        self.store.merge(&before, &snapshot.store, &snapshot.applied);
         // What came by snapshot is not in the log, so for others there is none of what was in it.
         let mut applied = self.base.applied.clone();
         for update in self.log.drain(..) {
             applied.advance(update.version, update.predecessor);
         }
         applied.raise_all(&snapshot.applied);
-        let clock = self.replica.clock().last();
-        self.base = Snapshot { store: self.store.clone(), applied, clock };
+        self.replica.raise_floor(snapshot.floor);
+        let (clock, floor) = (self.replica.clock().last(), self.replica.floor());
+        self.base = Snapshot { store: self.store.clone(), applied, clock, floor };
         self.follow(&effects);
         Ok(effects)
+    }
+
+    /// What it says of itself; `lives` are the newest ones it knows.
+    pub(crate) fn record(&self, lives: &BTreeMap<u32, u64>) -> Record {
+        Record {
+            lives: lives.clone(),
+            above: self.replica.writes_above(),
+            applied: self.replica.applied().clone(),
+            held: self.replica.pending().lowest(),
+            floor: self.replica.floor(),
+        }
+    }
+
+    /// Forgets what may be forgotten (rules R9 and R10). Gives which held updates, each with what it
+    /// waited for, and how many deletes.
+    pub(crate) fn forget(&mut self, settled: &Settled) -> (Vec<(Version, Version)>, usize) {
+        let lost = self.replica.drop_lost(settled);
+        let (floor, deletes) = self.store.forget(&settled.horizon());
+        self.replica.raise_floor(floor);
+        (lost, deletes)
     }
 
     fn follow(&mut self, effects: &[Effect]) {

@@ -103,7 +103,7 @@ impl LinkOut<'_> {
     }
 
     fn sent_snapshot(&mut self, copied: Copied, entries: u64) {
-        let Copied { applied, clock, sequence } = copied;
+        let Copied { applied, clock, floor, sequence } = copied;
         let (id, peer) = (self.shared.options.id, self.link.peer);
         log::info!("Server {id} has sent server {peer} a snapshot of {entries} entries");
         self.sent.raise_all(&applied);
@@ -111,6 +111,6 @@ impl LinkOut<'_> {
         self.old = None;
         self.overtaken.clear();
         (self.lacks_since, self.served) = (None, true);
-        end_into(&mut self.out, &End { applied, clock, entries });
+        end_into(&mut self.out, &End { applied, clock, floor, entries });
     }
 }

@@ -3,7 +3,7 @@
 mod cases;
 mod shared;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cases::{log_of, open, receive, receive_all, server, shows, update, v, write};
 use causal_kv::core::{Change, Context, Limits, Record, Refusal, Settled, Update, Version};
@@ -13,12 +13,13 @@ use shared::Server;
 struct Cluster {
     servers: Vec<Server>,
     lives: BTreeMap<u32, u64>,
+    gone: BTreeSet<u32>,
 }
 
 impl Cluster {
     fn new(servers: Vec<Server>) -> Self {
         let lives = servers.iter().map(|server| (server.replica.id(), 1)).collect();
-        Self { servers, lives }
+        Self { servers, lives, gone: BTreeSet::new() }
     }
 
     fn records(&self) -> BTreeMap<u32, Record> {
@@ -35,7 +36,7 @@ impl Cluster {
 
     fn forget_at(&mut self, place: usize) -> (Vec<(Version, Version)>, usize) {
         let own = self.servers[place].replica.id();
-        let settled = Settled::new(own, self.records()).expect("all agree");
+        let settled = Settled::new(own, self.records(), self.gone.clone()).expect("all agree");
         self.servers[place].forget(&settled)
     }
 
@@ -148,7 +149,10 @@ fn case_7_a_write_of_an_old_life_does_not_bring_the_key_back() {
     records.get_mut(&3).expect("it is there").lives.clone_from(&newer);
     records.get_mut(&1).expect("it is there").lives.clone_from(&newer);
     for own in 1..=3 {
-        assert!(Settled::new(own, records.clone()).is_none(), "2 does not know the new life");
+        assert!(
+            Settled::new(own, records.clone(), BTreeSet::new()).is_none(),
+            "2 does not know the new life"
+        );
     }
     // What 2 took of the old life meanwhile is in its record, and binds the others.
     let mut all = all;
@@ -168,7 +172,7 @@ fn without_a_record_of_everyone_nothing_is_forgotten() {
     let (u1, delete) = write_and_delete();
     let mut all = three([&[&u1, &delete], &[&u1, &delete], &[&u1, &delete]]);
     all.lives.insert(4, 1);
-    assert!(Settled::new(1, all.records()).is_none());
+    assert!(Settled::new(1, all.records(), BTreeSet::new()).is_none());
     // It is forgotten itself, by `FORGET`.
     all.lives.remove(&4);
     assert_eq!(all.forget_deletes(), [1, 1, 1]);
@@ -262,10 +266,16 @@ fn i9_nothing_is_dropped_that_could_still_be_shown() {
     let mut all = three([&[], &[&m], &[&y]]);
     let (lost, _) = all.forget_at(2);
     assert_eq!(lost, [], "server 2 holds it");
-    // Server 2 finds that what m waits for is lost; then m is lost, too.
+    assert_eq!(all.forget_at(1).0, [], "server 5 is not known, and may come");
+    // It is forgotten: server 2 finds that what m waits for is lost; then m is lost, too.
+    all.gone.insert(5);
     assert_eq!(all.forget_at(1).0, [(m.version, v(5, 5))]);
     assert_eq!(all.forget_at(2).0, [(y.version, m.version)]);
     let cause = update(v(5, 5), 0, &[]);
     let mut all = three([&[], &[&cause, &m], &[&y]]);
     assert_eq!(all.forget_at(2).0, [], "server 2 has applied it");
+    // Nobody has m, but server 1 may be in the life that wrote it.
+    let mut all = three([&[], &[], &[&y]]);
+    all.servers[0] = server(1);
+    assert_eq!(all.forget_at(2).0, []);
 }

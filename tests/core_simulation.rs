@@ -35,6 +35,7 @@ fn no_schedule_breaks_a_promise() {
     }
     let rare = [tally.asked_again, tally.returned, tally.lost, tally.stranded];
     let rare = rare.into_iter().chain([tally.installed, tally.released]);
+    let rare = rare.chain([tally.given_up, tally.forgotten]);
     assert!(!many || rare.into_iter().all(|count| count > 100), "a tame simulation: {tally:?}");
 }
 
@@ -122,4 +123,22 @@ fn a_snapshot_that_claims_too_much_is_caught() {
 #[test]
 fn a_forgotten_base_is_caught() {
     assert_caught(Flaw::ForgetsBase, &[Promise::Convergence]);
+}
+
+/// To forget a delete without asking anybody is noticed: an older write brings the key back.
+#[test]
+fn forgetting_alone_is_caught() {
+    assert_caught(Flaw::ForgetsAlone, &[Promise::LastWriter, Promise::Convergence]);
+}
+
+/// To rely on what servers said, although they do not agree on who lives, is noticed.
+#[test]
+fn forgetting_without_agreement_is_caught() {
+    assert_caught(Flaw::IgnoresLives, &[Promise::LastWriter, Promise::Convergence]);
+}
+
+/// To take what a dead life has sent, although a newer one is known, is noticed.
+#[test]
+fn hearing_the_dead_is_caught() {
+    assert_caught(Flaw::HearsTheDead, &[Promise::LastWriter, Promise::Convergence]);
 }

@@ -9,7 +9,7 @@
 //! applied it, and so on back to one whose record shows it; or the server wrote it itself, and then
 //! it is above all that the record shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::applied::Applied;
 use super::version::Version;
@@ -35,22 +35,27 @@ pub struct Record {
 pub struct Settled {
     own: u32,
     records: BTreeMap<u32, Record>,
+    /// Servers that will not come back.
+    gone: BTreeSet<u32>,
 }
 
 impl Settled {
-    /// Takes the newest record of every known server by its id, that of server `own` among them.
-    /// `None` if one is missing or they do not agree: then nothing may be forgotten yet.
-    pub fn new(own: u32, records: BTreeMap<u32, Record>) -> Option<Self> {
+    /// Takes the newest record of every known server by its id, that of server `own` among them, and
+    /// the servers that are known not to come back. `None` if a record is missing or they do not
+    /// agree: then nothing may be forgotten yet.
+    pub fn new(own: u32, records: BTreeMap<u32, Record>, gone: BTreeSet<u32>) -> Option<Self> {
         let lives = &records.get(&own)?.lives;
         let agree = lives.keys().eq(records.keys())
             && records.values().all(|record| record.lives == *lives);
-        agree.then_some(Self { own, records })
+        agree.then_some(Self { own, records, gone })
     }
 
-    /// Whether a version is of a life that is over. Of a server that is not known any more, all are.
+    /// Whether a version is of a life that is over.
     pub fn is_over(&self, version: Version) -> bool {
-        let origin = self.records.get(&version.server);
-        origin.is_none_or(|origin| origin.above.is_some_and(|above| version.timestamp <= above))
+        match self.records.get(&version.server) {
+            Some(origin) => origin.above.is_some_and(|above| version.timestamp <= above),
+            None => self.gone.contains(&version.server),
+        }
     }
 
     /// Rule R9: whether no server, but perhaps server `own`, has applied or holds a version, nor ever

@@ -108,7 +108,7 @@ impl Server {
     pub(crate) fn record(&self, lives: &BTreeMap<u32, u64>) -> Record {
         Record {
             lives: lives.clone(),
-            above: self.replica.writes_above(),
+            above: self.replica.writes_only_above(),
             applied: self.replica.applied().clone(),
             held: self.replica.pending().lowest(),
             floor: self.replica.floor(),

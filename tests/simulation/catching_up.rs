@@ -14,9 +14,18 @@ impl World {
         if !self.connected(from, to) {
             return Ok(());
         }
+        self.greet(from, to)?;
+        if self.is_joining(from) {
+            return Ok(());
+        }
+        if self.is_joining(to) {
+            self.send_snapshot(from, to);
+            return Ok(());
+        }
         let applied = self.nodes[to].server.replica.applied().clone();
         let greeted = self.nodes[from].server.replica.check_peer(&applied);
         check(greeted.is_ok(), Promise::Uniqueness, || format!("hello is refused: {greeted:?}"))?;
+        let life = self.life(from);
         let (sender, receiver) = (&self.nodes[from], &self.nodes[to]);
         let reaches = applied.covers_all(&sender.server.base.applied);
         if !reaches && self.flaw != Some(Flaw::ForgetsBase) {
@@ -27,7 +36,7 @@ impl World {
             let number = self.oracle.number(update.version)?;
             let acknowledged = receiver.received & only(number) != 0;
             if !(acknowledged && self.flaw == Some(Flaw::AcknowledgesReceipt)) {
-                self.messages.push(Message { from, to, what: What::Update(number) });
+                self.messages.push(Message { from, to, life, what: What::Update(number) });
             }
         }
         Ok(())
@@ -39,8 +48,10 @@ impl World {
         if self.flaw == Some(Flaw::ClaimsTooMuch) {
             snapshot.store = node.server.base.store.clone();
         }
-        self.messages.push(Message { from, to, what: What::Snapshot(self.snapshots.len()) });
-        self.snapshots.push((snapshot, node.shown));
+        let shown = node.shown;
+        let what = What::Snapshot(self.snapshots.len());
+        self.messages.push(self.message(from, to, what));
+        self.snapshots.push((snapshot, shown));
     }
 
     /// A server takes in a snapshot, new or old; then all that must hold of it is checked.

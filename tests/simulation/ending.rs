@@ -1,7 +1,11 @@
 //! The end of a schedule: everything is healed and sent again until it is quiet. Then all servers
 //! must be the same, and only what is lost for ever may be missing.
 
-use super::oracle::{Promise, Violation, check, numbers, only};
+use causal_kv::core::Order;
+
+use super::Flaw;
+use super::node::Node;
+use super::oracle::{Promise, Violation, WRITES_MAX, check, numbers, only};
 use super::random::shuffle;
 use super::world::World;
 
@@ -9,6 +13,8 @@ impl World {
     /// Plays the end and checks it.
     pub(crate) fn end(&mut self) -> Result<(), Violation> {
         self.cuts.clear();
+        self.now_us += 10_000;
+        self.open_who_may();
         self.deliver_all()?;
         loop {
             let before = self.nodes.iter().map(|node| node.shown).collect::<Vec<_>>();
@@ -18,12 +24,45 @@ impl World {
                 }
                 self.deliver_all()?;
             }
+            self.open_who_may();
             if self.nodes.iter().map(|node| node.shown).eq(before) {
                 break;
             }
         }
+        self.check_lost()?;
+        self.forget_all()?;
         self.check_equal()?;
-        self.check_lost()
+        self.check_given_up()
+    }
+
+    /// When all tell each other everything, nothing is held any more and no delete is kept.
+    fn forget_all(&mut self) -> Result<(), Violation> {
+        if Flaw::order(self.flaw) != Order::Causal {
+            return Ok(());
+        }
+        let keeps = |node: &Node| {
+            let (server, store) = (&node.server.replica, &node.server.store);
+            !server.pending().is_empty() || store.delete_count() > 0
+        };
+        for _ in 0..=WRITES_MAX {
+            if !self.nodes.iter().any(keeps) {
+                return Ok(());
+            }
+            for one in 0..self.nodes.len() {
+                (0..one).try_for_each(|other| self.greet(one, other))?;
+            }
+            (0..self.nodes.len()).try_for_each(|place| self.forget(place))?;
+        }
+        let keeper = self.nodes.iter().find(|node| keeps(node));
+        check(keeper.is_none(), Promise::Release, || {
+            let tell = |node: &Node| {
+                let (replica, deletes) = (&node.server.replica, node.server.store.delete_count());
+                let held = replica.pending().len();
+                format!("{}: {held} {deletes} {} {:?}", replica.id(), replica.applied(), node.known)
+            };
+            let all = self.nodes.iter().map(tell).collect::<Vec<_>>().join("; ");
+            format!("updates are held or deletes kept for ever: {all}")
+        })
     }
 
     fn deliver_all(&mut self) -> Result<(), Violation> {

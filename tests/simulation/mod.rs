@@ -8,6 +8,8 @@ pub(crate) mod node;
 pub(crate) mod oracle;
 pub(crate) mod random;
 pub(crate) mod session;
+pub(crate) mod telling;
+pub(crate) mod working;
 pub(crate) mod world;
 
 use causal_kv::core::Order;
@@ -29,6 +31,12 @@ pub(crate) enum Flaw {
     ClaimsTooMuch,
     /// Whoever has taken a snapshot sends its log as if that were all it has.
     ForgetsBase,
+    /// A delete is forgotten without asking anybody.
+    ForgetsAlone,
+    /// What servers said last is relied on, whether or not they agree on who lives.
+    IgnoresLives,
+    /// What a dead life has sent is taken, though a newer one is known.
+    HearsTheDead,
 }
 
 impl Flaw {
@@ -58,6 +66,10 @@ pub(crate) struct Tally {
     pub(crate) installed: u64,
     /// Updates that a snapshot released or took the place of.
     pub(crate) released: u64,
+    /// Held updates that were dropped for ever.
+    pub(crate) given_up: u64,
+    /// Deletes that were forgotten.
+    pub(crate) forgotten: u64,
 }
 
 impl Tally {
@@ -76,6 +88,8 @@ impl Tally {
             stranded: self.stranded + other.stranded,
             installed: self.installed + other.installed,
             released: self.released + other.released,
+            given_up: self.given_up + other.given_up,
+            forgotten: self.forgotten + other.forgotten,
         }
     }
 }

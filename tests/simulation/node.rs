@@ -3,6 +3,7 @@
 use causal_kv::core::{Effect, Held, Limits, Order, Refusal, Update, Version};
 
 use super::oracle::{Oracle, Promise, Violation, Writes, check, numbers, only};
+use super::telling::Known;
 use crate::shared::{Server, Snapshot};
 
 /// One server over all its lives.
@@ -21,6 +22,10 @@ pub(crate) struct Node {
     pub(crate) skew_us: u64,
     /// When it may write again after a start.
     pub(crate) opens_at: u64,
+    /// It has no data and waits for a snapshot.
+    pub(crate) joining: bool,
+    /// What it knows of all servers.
+    pub(crate) known: Known,
     limits: Limits,
     order: Order,
 }
@@ -37,6 +42,8 @@ impl Node {
             received: 0,
             skew_us,
             opens_at: 0,
+            joining: false,
+            known: Known::default(),
             limits,
             order,
         }
@@ -53,8 +60,10 @@ impl Node {
         let Some(kept) = kept else {
             self.server = Server::following(self.order, id, Vec::new(), self.limits);
             (self.shown, self.base, self.fresh, self.received) = (0, 0, 0, 0);
+            self.joining = self.order == Order::Causal;
             return Ok(had);
         };
+        self.joining = false;
         let mut log = std::mem::take(&mut self.server.log);
         log.truncate(kept);
         self.shown = self.base;
@@ -87,6 +96,7 @@ impl Node {
     ) -> Result<bool, Violation> {
         let taken = self.server.install(snapshot, now_us + self.skew_us);
         let effects = self.unless_refused(taken)?;
+        self.joining = false;
         self.fresh |= shown & !self.shown;
         self.shown |= shown;
         self.base = self.shown;

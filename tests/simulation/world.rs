@@ -2,26 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use causal_kv::core::{Change, Limits, Shown};
+use causal_kv::core::Limits;
 
 use super::node::Node;
-use super::oracle::{Oracle, Promise, Violation, WRITES_MAX, Writes, check, only};
+use super::oracle::{Oracle, Violation, Writes, only};
 use super::random::Random;
 use super::session::Session;
+use super::telling::Status;
 use super::{Flaw, Tally};
 use crate::shared::Snapshot;
 
 /// How far the clocks may be apart, in microseconds; a step takes about ten. One is drawn for each
 /// schedule.
 const SKEWS_US: [usize; 5] = [0, 0, 0, 300, 1_000];
-/// How often a session asks in vain before it is given up for a fresh one.
-const PATIENCE: usize = 4;
 
 /// Something on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message {
     pub(super) from: usize,
     pub(super) to: usize,
+    /// The sender's life.
+    pub(super) life: u64,
     pub(super) what: What,
 }
 
@@ -32,6 +33,8 @@ pub(crate) enum What {
     Update(usize),
     /// A snapshot, by its place among all that were made.
     Snapshot(usize),
+    /// What the sender said of itself, by its place among all that was said.
+    Status(usize),
 }
 
 /// How often things happen in a schedule, in percent of the steps.
@@ -42,6 +45,8 @@ struct Rates {
     cut: usize,
     restart: usize,
     trim: usize,
+    tell: usize,
+    forget: usize,
     /// Percent of the messages.
     lose: u64,
 }
@@ -52,19 +57,29 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) steps: usize,
     rates: Rates,
-    keys: usize,
+    pub(super) keys: usize,
     pub(crate) flaw: Option<Flaw>,
     pub(super) now_us: u64,
     pub(crate) nodes: Vec<Node>,
-    sessions: Vec<Session>,
+    pub(super) sessions: Vec<Session>,
     pub(crate) messages: Vec<Message>,
     /// Every snapshot that was sent, with the writes that it has.
     pub(super) snapshots: Vec<(Snapshot, Writes)>,
     /// Pairs, the lower one first, that cannot talk.
     pub(crate) cuts: BTreeSet<(usize, usize)>,
     pub(crate) oracle: Oracle,
+    /// All that servers said of themselves.
+    pub(super) statuses: Vec<Status>,
+    /// How many statuses there were.
+    pub(super) said: u64,
     /// What restarts took out of some log.
     pub(crate) dropped: Writes,
+    /// What was dropped for ever while it was held.
+    pub(crate) given_up: Writes,
+    /// No server loses the end of its log, or begins with nothing while another has data. Only then
+    /// a session that saw nothing where a delete was forgotten never sees what was there before.
+    pub(super) strict: bool,
+    lives: u64,
     pub(crate) tally: Tally,
 }
 
@@ -83,14 +98,21 @@ impl World {
             let id = u32::try_from(id).expect("a few");
             nodes.push(Node::new(Flaw::order(flaw), id, skew_us, limits));
         }
+        for place in 0..nodes.len() {
+            nodes[place].known.lives = (1..).zip(&nodes).map(|(id, _)| (id, 1)).collect();
+        }
         let sessions = (0..2 + random.place(4)).map(|n| Session::new(n % nodes.len())).collect();
+        // Deletes are forgotten only while all goes well.
+        let calm = random.chance(30);
         let rates = Rates {
             operate: 20 + random.place(30),
             resend: random.place(8),
-            cut: random.place(5),
+            cut: if calm { 0 } else { random.place(5) },
             restart: random.place(8),
             trim: random.place(10),
-            lose: random.below(50),
+            tell: random.place(15),
+            forget: random.place(10),
+            lose: if calm { 0 } else { random.below(50) },
         };
         Self {
             steps: 50 + random.place(100),
@@ -104,7 +126,12 @@ impl World {
             snapshots: Vec::new(),
             cuts: BTreeSet::new(),
             oracle: Oracle::default(),
+            statuses: Vec::new(),
+            said: 0,
             dropped: 0,
+            given_up: 0,
+            strict: random.chance(50),
+            lives: 1,
             tally: Tally::default(),
             random,
         }
@@ -114,8 +141,8 @@ impl World {
     pub(crate) fn step(&mut self) -> Result<(), Violation> {
         self.now_us += 1 + self.random.place(20) as u64;
         self.open_who_may();
-        let Rates { operate, resend, cut, restart, trim, .. } = self.rates;
-        let kind = self.random.place(100);
+        let Rates { operate, resend, cut, restart, trim, tell, forget, .. } = self.rates;
+        let kind = self.random.place(125);
         if kind < operate {
             self.operate()
         } else if kind < operate + resend {
@@ -128,6 +155,13 @@ impl World {
             self.restart()
         } else if kind < operate + resend + cut + restart + trim {
             self.trim()
+        } else if kind < operate + resend + cut + restart + trim + tell {
+            let from = self.node();
+            self.tell(from);
+            Ok(())
+        } else if kind < operate + resend + cut + restart + trim + tell + forget {
+            let place = self.node();
+            self.forget(place)
         } else {
             self.deliver_one()
         }
@@ -177,7 +211,13 @@ impl World {
 
     /// A message arrives.
     pub(crate) fn hand_over(&mut self, message: Message) -> Result<(), Violation> {
+        if self.is_outlived(message) {
+            return Ok(());
+        }
         match message.what {
+            What::Status(place) => self.hear_status(message.to, place),
+            // What comes one by one is no use before the snapshot (rule R8).
+            What::Update(_) if self.is_joining(message.to) => Ok(()),
             What::Update(number) => self.deliver(message.to, number),
             What::Snapshot(place) => self.install(message.to, place),
         }
@@ -211,6 +251,10 @@ impl World {
         // A log without gaps is what a start with a log relies on.
         let gaps = Flaw::order(self.flaw).may_leave_gaps();
         let kept = (!gaps && self.random.chance(50)).then(|| self.random.place(length + 1));
+        let kept = kept.map(|kept| if self.strict { length } else { kept });
+        self.lives += 1;
+        let id = self.nodes[place].server.replica.id();
+        self.nodes[place].known.begin(id, self.lives);
         if kept.is_none() {
             self.tally.restarts_empty += 1;
         } else {
@@ -227,10 +271,14 @@ impl World {
         self.fetch(place)
     }
 
-    fn open_who_may(&mut self) {
+    pub(super) fn open_who_may(&mut self) {
+        self.join_empty();
         for place in 0..self.nodes.len() {
             let node = &self.nodes[place];
-            if node.server.replica.writes_above().is_some() || node.opens_at > self.now_us {
+            if self.is_joining(place)
+                || node.server.replica.writes_above().is_some()
+                || node.opens_at > self.now_us
+            {
                 continue;
             }
             for peer in 0..self.nodes.len() {
@@ -242,120 +290,5 @@ impl World {
             }
             self.nodes[place].server.replica.open();
         }
-    }
-
-    /// A session does something, if its server has all that it depends on.
-    fn operate(&mut self) -> Result<(), Violation> {
-        let who = self.random.place(self.sessions.len());
-        let at = self.sessions[who].at;
-        if !self.sessions[who].can_use(self.nodes[at].server.replica.applied()) {
-            self.wait(who);
-            return Ok(());
-        }
-        self.sessions[who].refused = 0;
-        match self.random.place(100) {
-            0..45 => self.write(who),
-            45..80 => self.read(who),
-            80..85 => {
-                let node = &self.nodes[at];
-                self.sessions[who].saw_all(node.server.replica.applied());
-                for number in super::oracle::numbers(node.shown) {
-                    self.sessions[who].add(number, &self.oracle);
-                }
-                Ok(())
-            }
-            _ => {
-                self.try_to_move(who);
-                Ok(())
-            }
-        }
-    }
-
-    /// Its server is not ready: it looks for another, and in the end begins anew.
-    fn wait(&mut self, who: usize) {
-        self.sessions[who].refused += 1;
-        self.try_to_move(who);
-        if self.sessions[who].refused > PATIENCE {
-            self.sessions[who] = Session::new(self.node());
-        }
-    }
-
-    fn try_to_move(&mut self, who: usize) {
-        let to = self.node();
-        if self.sessions[who].can_use(self.nodes[to].server.replica.applied()) {
-            self.tally.moves += u64::from(self.sessions[who].at != to);
-            self.sessions[who].at = to;
-        }
-    }
-
-    fn read(&mut self, who: usize) -> Result<(), Violation> {
-        let key = format!("k{}", self.random.place(self.keys));
-        let session = &mut self.sessions[who];
-        let node = &self.nodes[session.at];
-        let shown = node.server.store.read(&key);
-        let expected = self.oracle.expected(&key, node.shown);
-        check(shown == expected, Promise::LastWriter, || {
-            format!("{key} is {shown:?} and should be {expected:?}")
-        })?;
-        let version = shown.version();
-        check(!session.goes_back(&key, version), Promise::Session, || {
-            format!("{key} went back to {version:?} for {session:?}")
-        })?;
-        if let Shown::Value(_, version) | Shown::Nothing(Some(version)) = shown {
-            session.saw(&key, version, node.server.replica.applied());
-            session.add(self.oracle.number(version)?, &self.oracle);
-        }
-        self.tally.reads += 1;
-        Ok(())
-    }
-
-    fn write(&mut self, who: usize) -> Result<(), Violation> {
-        if self.oracle.writes.len() == WRITES_MAX {
-            return Ok(());
-        }
-        let changes = self.changes();
-        let session = &mut self.sessions[who];
-        let node = &mut self.nodes[session.at];
-        let dependencies = session.dependencies(self.flaw);
-        let now_us = self.now_us + node.skew_us;
-        let Ok(update) = node.server.write(dependencies, changes, now_us) else {
-            return Ok(()); // it loads; the session is as it was
-        };
-        session.wrote(update.version, node.server.replica.applied());
-        for change in &update.changes {
-            session.remember(&change.key, update.version);
-        }
-        let from = session.at;
-        let number = self.oracle.record(update, session.past, session.before)?;
-        session.add(number, &self.oracle);
-        node.show(number);
-        self.tally.writes += 1;
-        self.publish(from, number)
-    }
-
-    /// A new write: nobody else may take it for applied, and it goes out to all.
-    fn publish(&mut self, from: usize, number: usize) -> Result<(), Violation> {
-        self.nodes[from].check(&self.oracle)?;
-        for to in (0..self.nodes.len()).filter(|&to| to != from) {
-            self.nodes[to].check_coverage(number, &self.oracle)?;
-            if self.connected(from, to) {
-                self.messages.push(Message { from, to, what: What::Update(number) });
-            }
-        }
-        Ok(())
-    }
-
-    /// One change or, now and then, one of each of two keys; some are deletes.
-    fn changes(&mut self) -> Vec<Change> {
-        let first = self.random.place(self.keys);
-        let several = self.random.chance(20);
-        let keys = [first, (first + 1) % self.keys];
-        let mut changes = Vec::new();
-        for key in &keys[..=usize::from(several)] {
-            let value = format!("v{}", self.oracle.writes.len());
-            let value = (!self.random.chance(20)).then_some(value);
-            changes.push(Change { key: format!("k{key}"), value });
-        }
-        changes
     }
 }

@@ -27,6 +27,13 @@ impl Replica {
         dropped
     }
 
+    /// What all writes of this life are above, as exactly as can be said: before the first one,
+    /// above the clock. `None` while it may not write. For [`Record::above`](super::super::Record).
+    pub fn writes_only_above(&self) -> Option<u64> {
+        let clock = if self.chain.is_none() { self.clock.last() } else { 0 };
+        self.writes_above.map(|above| above.max(clock))
+    }
+
     /// Rule R10: deletes up to this timestamp may be forgotten from now on, or have been elsewhere.
     pub fn raise_floor(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);

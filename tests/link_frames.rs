@@ -55,9 +55,8 @@ fn encode(update: &Update) -> Vec<u8> {
         dependencies: &update.dependencies,
         dependency_keys: &update.dependency_keys,
     };
-    let changes = update.changes.iter().map(|c| (c.key.as_str(), c.value.as_deref()));
     let mut bytes = Vec::new();
-    update_into(&mut bytes, &mut Vec::new(), head, changes);
+    update_into(&mut bytes, &mut Vec::new(), head, &update.pairs());
     bytes
 }
 

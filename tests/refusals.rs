@@ -176,7 +176,8 @@ fn the_largest_delete_passes_over_a_link() {
     let version = Version { timestamp: 1, server: 1 };
     let head =
         Head { version, predecessor: 0, told: false, dependencies: &[], dependency_keys: &[] };
-    update_into(&mut frame, &mut meta, head, keys.iter().map(|key| (key.as_str(), None)));
+    let changes: Vec<_> = keys.iter().map(|key| (key.as_str(), None)).collect();
+    update_into(&mut frame, &mut meta, head, &changes);
     let mut decoder = Decoder::default();
     decoder.expect_peer();
     decoder.extend(&frame);

@@ -37,6 +37,11 @@ impl Update {
         (self.predecessor > 0).then_some(Version { timestamp: self.predecessor, server })
     }
 
+    /// Its changes as pairs of a key and its value; a delete has none.
+    pub fn pairs(&self) -> Vec<(&str, Option<&str>)> {
+        self.changes.iter().map(|change| (change.key.as_str(), change.value.as_deref())).collect()
+    }
+
     /// Whether everything it points at is older than itself, as Lamport time promises.
     pub fn is_well_formed(&self) -> bool {
         self.predecessor < self.version.timestamp

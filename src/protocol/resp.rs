@@ -316,6 +316,18 @@ impl Decoder {
             let (sign, found) = (char::from(sign), char::from(found).escape_default());
             return broken(format!("expected '{sign}', got '{found}'"));
         }
+        // Nearly all are short and whole.
+        let mut number = 0;
+        for place in 1..input.len().min(8) {
+            match (input[place], input.get(place + 1)) {
+                (digit @ b'0'..=b'9', _) => number = number * 10 + i64::from(digit - b'0'),
+                (b'\r', Some(b'\n')) if place > 1 => {
+                    self.at += place + 2;
+                    return Ok(Some(number));
+                }
+                _ => break,
+            }
+        }
         let window = &input[..input.len().min(LONGEST)];
         let what = if sign == b'*' { "invalid multibulk length" } else { "invalid bulk length" };
         let Some(end) = window.iter().position(|&byte| byte == b'\n') else {

@@ -7,12 +7,13 @@ use super::encode::{bulk_into, decimal_into, header_into};
 use super::link::{Frame, text};
 use super::resp::{Argument, Decoder, FramingError};
 
-/// Appends an update as a frame; `meta` is scratch space that its caller keeps.
-pub fn update_into<'a>(
+/// Appends an update as a frame. `changes` are its keys, with their values or, for a delete, none.
+/// `meta` is scratch space that its caller keeps.
+pub fn update_into(
     out: &mut Vec<u8>,
     meta: &mut Vec<u8>,
     head: Head<'_>,
-    changes: impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)>,
+    changes: &[(&str, Option<&str>)],
 ) {
     let Head { version, predecessor, told, dependencies, dependency_keys } = head;
     meta.clear();
@@ -33,7 +34,7 @@ pub fn update_into<'a>(
     }
     header_into(out, b'*', 1 + 2 * changes.len());
     bulk_into(out, meta);
-    for (key, value) in changes {
+    for &(key, value) in changes {
         bulk_into(out, key.as_bytes());
         match value {
             Some(value) => bulk_into(out, value.as_bytes()),

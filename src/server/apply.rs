@@ -23,7 +23,7 @@ use super::opening;
 use super::publish::Publisher;
 use super::push;
 use super::shared::{QUEUE_MAX, Request, Shared, now_us};
-use super::staged::{changes, update};
+use super::staged::update;
 use super::tell::{Teller, told};
 
 /// How many messages are applied under one lock at most: all that the channel holds.
@@ -195,7 +195,7 @@ impl<'a> Apply<'a> {
     fn write(&mut self, replica: &mut Replica, batch: &mut Batch, now_us: u64) {
         let mut outcomes = std::mem::take(&mut batch.outcomes);
         let mut seen: Vec<Version> = std::mem::take(&mut batch.seen);
-        let mut dependencies = Vec::new();
+        let (mut changes, mut dependencies) = (Vec::new(), Vec::new());
         for write in &batch.writes {
             dependencies.clear();
             dependencies.extend_from_slice(&batch.dependencies[write.dependencies.clone()]);
@@ -203,24 +203,25 @@ impl<'a> Apply<'a> {
             if let Some(cursor) = batch.pushes_from {
                 push::seen_first(self.shared, replica, cursor, &mut dependencies);
             }
-            let changes = batch.changes(write);
+            changes.clear();
+            changes.extend(batch.changes(write));
             let sequence = Some(self.publisher.place());
             let mut outcome = Outcome { version: None, sequence, deleted: 0 };
             let (told, client) = (write.told, &batch.client[..]);
             let mut local = Local { told, client, dependencies: &mut dependencies };
             if write.deletes {
-                let keys = changes.map(|(key, _)| key);
+                let keys = changes.drain(..).map(|(key, _)| key);
                 let existing = self.look_up(replica, keys, local.dependencies);
                 outcome.deleted = existing.len();
                 if existing.is_empty() {
                     // Nothing is written, but that there was nothing has been seen.
                     seen.append(local.dependencies);
                 } else {
-                    let changes = existing.iter().map(|&key| (key, None));
-                    outcome.version = self.local(replica, &mut local, changes, now_us);
+                    changes.extend(existing.into_iter().map(|key| (key, None)));
+                    outcome.version = self.local(replica, &mut local, &changes, now_us);
                 }
             } else {
-                outcome.version = self.local(replica, &mut local, changes, now_us);
+                outcome.version = self.local(replica, &mut local, &changes, now_us);
             }
             outcomes.push(outcome);
         }
@@ -256,11 +257,11 @@ impl<'a> Apply<'a> {
     }
 
     /// Stamps a local write, logs it and shows it. `None` while this server may not write.
-    fn local<'c>(
+    fn local(
         &mut self,
         replica: &mut Replica,
         local: &mut Local<'_>,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
+        changes: &[(&str, Option<&str>)],
         now_us: u64,
     ) -> Option<Version> {
         let stamp = replica.write(local.dependencies, now_us).ok()?;
@@ -269,7 +270,7 @@ impl<'a> Apply<'a> {
         let dependency_keys = &replica.keys_of(dependencies)[..];
         let head = Head { version, predecessor, told: local.told, dependencies, dependency_keys };
         if self.order != Order::Causal || self.shared.trace.is_some() {
-            let update = update(head, changes.clone());
+            let update = update(head, changes);
             let client = local.client.to_owned();
             self.teller.trace(replica, || What::Write { client, update: told(&update) });
             if !replica.wrote(&update, now_us) {
@@ -277,9 +278,9 @@ impl<'a> Apply<'a> {
                 return Some(version);
             }
         }
-        self.teller.wrote(version, local.told, changes.clone());
+        self.teller.wrote(version, local.told, changes);
         self.name_chain(replica, predecessor);
-        self.publisher.publish(head, version, changes.clone());
+        self.publisher.publish(head, version, changes);
         self.teller.remember(version, changes);
         Some(version)
     }
@@ -343,19 +344,19 @@ impl<'a> Apply<'a> {
     ) {
         self.teller.applied(replica, update, shown_as, waited);
         self.name_chain(replica, update.predecessor);
-        self.publisher.publish(Head::from(update), shown_as, changes(update));
-        self.teller.remember(shown_as, changes(update));
+        self.publisher.publish(Head::from(update), shown_as, &update.pairs());
+        self.teller.remember(shown_as, &update.pairs());
         self.shared.updates_remote.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A local write that was logged when it was made.
     fn show(&mut self, replica: &Replica, update: &Update, waited: Waited) {
         let version = update.version;
-        self.teller.wrote(version, update.told, changes(update));
+        self.teller.wrote(version, update.told, &update.pairs());
         self.teller.shown(replica, version, version, Some(waited));
         self.name_chain(replica, update.predecessor);
-        self.publisher.show(Head::from(update), changes(update));
-        self.teller.remember(version, changes(update));
+        self.publisher.show(Head::from(update), &update.pairs());
+        self.teller.remember(version, &update.pairs());
     }
 
     fn refuse(&self, link: &Link, error: &Refusal) {

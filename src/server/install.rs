@@ -11,7 +11,6 @@ use super::copy::follow;
 use super::incoming::{Install, Installed};
 use super::mesh::Link;
 use super::parts::part_of;
-use super::staged::changes;
 
 impl Apply<'_> {
     /// A peer offers a snapshot.
@@ -89,7 +88,7 @@ impl Apply<'_> {
         let end = log.end();
         while *sequence < end {
             let followed = follow(log, *sequence, end, |update| {
-                for (key, value) in changes(update) {
+                for (key, value) in update.pairs() {
                     stores[part_of(key)].admit(key, value, update.version, &snapshot.applied);
                 }
             });

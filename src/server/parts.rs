@@ -24,14 +24,21 @@ pub(super) struct Parts {
     parts: Vec<RwLock<Store>>,
 }
 
-/// FNV-1a. It only spreads keys over parts; inside a part the map's own hash resists flooding.
+/// The number of a key's part. It only spreads keys over parts; inside a part the map's own hash
+/// resists flooding. It takes the key eight bytes at a time, as FNV-1a does one by one.
 pub(super) fn part_of(key: &str) -> usize {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in key.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    // The last byte has hardly reached the high bits, so these are folded onto the low ones.
-    usize::try_from((hash ^ (hash >> 32)) % PARTS as u64).expect("it is below 64")
+    let mut mix = |word: [u8; 8]| {
+        let product = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Only the high half of a product depends on the whole word.
+        hash = product ^ (product >> 32);
+    };
+    let (words, rest) = key.as_bytes().as_chunks();
+    words.iter().copied().for_each(&mut mix);
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    mix(last);
+    usize::try_from(hash % PARTS as u64).expect("it is below 64")
 }
 
 impl Parts {
@@ -155,10 +162,10 @@ pub(super) struct Writer<'a> {
 impl Writer<'_> {
     /// Applies all changes of one update, so that nobody sees half of it. The places of changes
     /// that did not become visible are added to `hidden`.
-    pub(super) fn apply<'c>(
+    pub(super) fn apply(
         &mut self,
         version: Version,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
+        changes: &[(&str, Option<&str>)],
         hidden: &mut Vec<u32>,
     ) {
         if self.applied >= HELD_UPDATES_MAX {
@@ -166,9 +173,9 @@ impl Writer<'_> {
         }
         self.applied += changes.len();
         if changes.len() > 1 {
-            self.hold(&numbers(changes.clone().map(|(key, _)| key)));
+            self.hold(&numbers(changes.iter().map(|&(key, _)| key)));
         }
-        for (place, (key, value)) in (0u32..).zip(changes) {
+        for (place, &(key, value)) in (0u32..).zip(changes) {
             let part = part_of(key);
             self.hold(&[part]);
             let store = self.guards[part].as_mut().expect("it is held");
@@ -252,8 +259,12 @@ mod tests {
         let reader = parts.parts[part_of(second)].read();
         thread::scope(|scope| {
             scope.spawn(|| {
-                let changes = [(first, Some("new")), (second, Some("new"))].into_iter();
-                parts.writer().apply(Version { timestamp: 1, server: 1 }, changes, &mut Vec::new());
+                let changes = [(first, Some("new")), (second, Some("new"))];
+                parts.writer().apply(
+                    Version { timestamp: 1, server: 1 },
+                    &changes,
+                    &mut Vec::new(),
+                );
             });
             let enough = Instant::now() + Duration::from_millis(100);
             while Instant::now() < enough {

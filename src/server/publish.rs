@@ -16,7 +16,7 @@ use crate::protocol::link::{Head, update_into};
 use super::disk::Disk;
 use super::parts::Writer;
 use super::shared::Shared;
-use super::staged::{Staged, changes, update};
+use super::staged::{Staged, update};
 
 /// A group goes to the log at the latest when it has so many bytes.
 const GROUP_BYTES: usize = 1 << 20;
@@ -56,17 +56,17 @@ impl<'a> Publisher<'a> {
     }
 
     /// Logs an update and shows it, under this version.
-    pub(super) fn publish<'c>(
+    pub(super) fn publish(
         &mut self,
         head: Head<'_>,
         shown_as: Version,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
+        changes: &[(&str, Option<&str>)],
     ) {
         if self.shown.is_some() {
-            self.keep(head, changes.clone());
+            self.keep(head, changes);
             return self.show(Head { version: shown_as, ..head }, changes);
         }
-        update_into(&mut self.log.frames, &mut self.meta, head, changes.clone());
+        update_into(&mut self.log.frames, &mut self.meta, head, changes);
         let end = self.log.frames.len();
         if self.disk.is_some() {
             return self.staged.push(update(head, changes), end);
@@ -75,38 +75,25 @@ impl<'a> Publisher<'a> {
     }
 
     /// Shows an update whose frame ends there in the group.
-    fn show_logged<'c>(
-        &mut self,
-        head: Head<'_>,
-        end: usize,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
-    ) {
+    fn show_logged(&mut self, head: Head<'_>, end: usize, changes: &[(&str, Option<&str>)]) {
         self.hidden.clear();
         self.parts.apply(head.version, changes, &mut self.hidden);
         self.log.seal(head.version, head.predecessor, &self.hidden, end);
     }
 
     /// Logs an update that is not shown yet.
-    pub(super) fn keep<'c>(
-        &mut self,
-        head: Head<'_>,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)>,
-    ) {
+    pub(super) fn keep(&mut self, head: Head<'_>, changes: &[(&str, Option<&str>)]) {
         update_into(&mut self.log.frames, &mut self.meta, head, changes);
         let end = self.log.frames.len();
         self.log.seal(head.version, head.predecessor, &[], end);
     }
 
     /// Shows an update that is logged already.
-    pub(super) fn show<'c>(
-        &mut self,
-        head: Head<'_>,
-        changes: impl ExactSizeIterator<Item = (&'c str, Option<&'c str>)> + Clone,
-    ) {
+    pub(super) fn show(&mut self, head: Head<'_>, changes: &[(&str, Option<&str>)]) {
         let Some(shown) = &mut self.shown else { return };
         // It may have got a version below its predecessor's; nobody reads that here.
         let head = Head { predecessor: 0, ..head };
-        update_into(&mut shown.frames, &mut self.meta, head, changes.clone());
+        update_into(&mut shown.frames, &mut self.meta, head, changes);
         self.hidden.clear();
         self.parts.apply(head.version, changes, &mut self.hidden);
         let end = shown.frames.len();
@@ -117,7 +104,7 @@ impl<'a> Publisher<'a> {
     pub(super) fn restore(&mut self, frame: &[u8], update: &Update) {
         self.log.frames.extend_from_slice(frame);
         let end = self.log.frames.len();
-        self.show_logged(Head::from(update), end, changes(update));
+        self.show_logged(Head::from(update), end, &update.pairs());
         if self.is_large() {
             self.append();
         }
@@ -155,7 +142,7 @@ impl<'a> Publisher<'a> {
                 return Err(error);
             }
             for (update, end) in &staged {
-                self.show_logged(Head::from(update), *end, changes(update));
+                self.show_logged(Head::from(update), *end, &update.pairs());
             }
         }
         self.append();

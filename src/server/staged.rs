@@ -67,19 +67,9 @@ impl Staged {
     }
 }
 
-/// The changes of an update, as the store takes them.
-pub(super) fn changes(
-    update: &Update,
-) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> + Clone {
-    update.changes.iter().map(|change| (change.key.as_str(), change.value.as_deref()))
-}
-
 /// An update with these parts.
-pub(super) fn update<'c>(
-    head: Head<'_>,
-    changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-) -> Update {
-    let owned = |(key, value): (&str, Option<&str>)| Change {
+pub(super) fn update(head: Head<'_>, changes: &[(&str, Option<&str>)]) -> Update {
+    let owned = |&(key, value): &(&str, Option<&str>)| Change {
         key: key.to_owned(),
         value: value.map(str::to_owned),
     };
@@ -89,7 +79,7 @@ pub(super) fn update<'c>(
         dependencies: head.dependencies.to_vec(),
         dependency_keys: head.dependency_keys.to_vec(),
         told: head.told,
-        changes: changes.map(owned).collect(),
+        changes: changes.iter().map(owned).collect(),
     }
 }
 
@@ -109,7 +99,7 @@ mod tests {
                 dependencies,
                 dependency_keys,
             };
-            update(head, [(key, value)].into_iter())
+            update(head, &[(key, value)])
         };
         let mut staged = Staged::new(Order::Causal);
         assert_eq!(staged.look("x", (Some(v(1)), true)), (Some(v(1)), true));

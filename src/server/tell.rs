@@ -65,18 +65,13 @@ impl<'a> Teller<'a> {
     }
 
     /// A local write was accepted.
-    pub(super) fn wrote<'c>(
-        &self,
-        version: Version,
-        told: bool,
-        changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-    ) {
+    pub(super) fn wrote(&self, version: Version, told: bool, changes: &[(&str, Option<&str>)]) {
         let level = level(told);
         if !log::log_enabled!(level) {
             return;
         }
         let id = self.id;
-        for (key, value) in changes {
+        for &(key, value) in changes {
             let key = printable(key);
             match value.map(printable) {
                 Some(value) => {
@@ -148,11 +143,7 @@ impl<'a> Teller<'a> {
     }
 
     /// These changes were shown last, under this version.
-    pub(super) fn remember<'c>(
-        &mut self,
-        version: Version,
-        changes: impl Iterator<Item = (&'c str, Option<&'c str>)>,
-    ) {
+    pub(super) fn remember(&mut self, version: Version, changes: &[(&str, Option<&str>)]) {
         if let Some((key, _)) = changes.last() {
             self.last.0.clear();
             self.last.0.push_str(key);

@@ -51,7 +51,7 @@ pub(crate) fn update(version: Version, predecessor: u64, dependencies: &[Version
     let (mut out, mut meta) = (Vec::new(), Vec::new());
     let head = Head { version, predecessor, told: false, dependencies, dependency_keys: &[] };
     let key = format!("raw-{}", version.timestamp);
-    update_into(&mut out, &mut meta, head, [(key.as_str(), Some("raw"))].into_iter());
+    update_into(&mut out, &mut meta, head, &[(key.as_str(), Some("raw"))]);
     out
 }
 

@@ -109,8 +109,7 @@ pub(crate) fn update(number: u64) -> Update {
 /// An update as a frame.
 pub(crate) fn frame(update: &Update) -> Vec<u8> {
     let (mut frame, mut meta) = (Vec::new(), Vec::new());
-    let changes = update.changes.iter().map(|c| (c.key.as_str(), c.value.as_deref()));
-    update_into(&mut frame, &mut meta, Head::from(update), changes);
+    update_into(&mut frame, &mut meta, Head::from(update), &update.pairs());
     frame
 }
 

@@ -61,6 +61,25 @@ fn the_causal_rule_holds_under_torture() {
     assert!(said(&checked).starts_with("holds: causal convergence (CCv)"), "{}", said(&checked));
 }
 
+/// With data directories, servers that are killed come back with all that they have acknowledged.
+#[test]
+fn nothing_acknowledged_is_lost_under_torture() {
+    let folder = Folder::new("torture-data");
+    let output = torture(&format!("--data --seconds 8 --seed 3 --keep {}", folder.0.display()));
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    let asked = "times that all acknowledged writes of one life were asked for, and there";
+    for (name, least) in [("servers started again with their data", 2), (asked, 2)] {
+        assert!(count(&text, name) >= least, "{name}: {text}");
+    }
+    let snapshots = |place| {
+        let data = fs::read_dir(folder.0.join(format!("server-{place}.data")));
+        let names = data.expect("it was kept").flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("snapshot-0")).count()
+    };
+    assert!((1..=3).all(|place| snapshots(place) > 0), "no log was compacted: {text}");
+}
+
 /// Torture can fail: without any order it soon does, and leaves what is needed to see why.
 #[test]
 fn a_wrong_rule_is_caught() {
@@ -82,6 +101,7 @@ fn what_is_asked_for_wrongly_is_refused() {
         ("--servers 1", "--servers cannot be 1: say 2 to 9"),
         ("--clients 65", "--clients cannot be 65: say 1 to 64"),
         ("--seconds 0", "--seconds cannot be 0: say 1 to 1000000"),
+        ("--data --order total", "--data does not go with --order total"),
         ("--order casual", "--order cannot be 'casual'"),
         ("now", "'now' is not an option of torture; see --help"),
     ] {

@@ -35,9 +35,10 @@ Usage: causal-lab SUBCOMMAND
              --shiviz F also writes a log for ShiViz. Exit status 2: it cannot be drawn.
              Name the traces of all servers
   torture    random load, kills, cuts and delays on real servers, then the checker: torture
-             [--seconds S] [--servers N] [--clients C] [--seed X] [--order O] [--keep DIR];
-             30 s, 3 servers, 6 clients if nothing is said; DIR keeps the histories and what the
-             servers said. Exit status 0: all held, 1: it did not, 2: it could not be tried
+             [--seconds S] [--servers N] [--clients C] [--seed X] [--order O] [--data] [--keep DIR];
+             30 s, 3 servers, 6 clients if nothing is said; --data gives each server a data
+             directory, and no acknowledged write may be lost in a kill; DIR keeps the histories,
+             what the servers said, and their data. Exit status 0: all held, 1: it did not, 2: it could not be tried
 
   --help, --version";
 

@@ -31,6 +31,8 @@ Without --id and --port it asks for them.
                        lives in memory
   --fsync WHEN         sync the log to disk always (before a write is answered), interval (once a
                        second, the default) or never
+  --compact-bytes N    replace the log by a snapshot when it has grown by N bytes, or by as many as
+                       the last snapshot has if that is more (67108864)
   --delay TO=MS        hold updates to server TO for MS milliseconds, in order; repeatable
   --delay TO:KEY=MS    only those of KEY; the others overtake them
   --trace F            append what happens to F, an event a line, for causal-lab diagram
@@ -150,6 +152,7 @@ fn option(options: &mut Options, flag: &str, line: &mut Arguments) -> Result<(),
         "--order" => options.order = line.parsed(flag)?,
         "--data-dir" => options.data_dir = Some(line.value(flag)?.into()),
         "--fsync" => options.fsync = line.parsed(flag)?,
+        "--compact-bytes" => options.compact_bytes_min = line.parsed(flag)?,
         "--trace" => options.trace = Some(line.value(flag)?),
         "--delay" => options.delays.push(delay(&line.value(flag)?)?),
         "--lab" => options.lab = true,

@@ -30,6 +30,8 @@ pub(super) struct Children {
     /// What all of them are told on their command line, besides who they are.
     arguments: Vec<String>,
     folder: PathBuf,
+    /// Whether each has a data directory, which is in the folder.
+    keeps_data: bool,
     /// Who else wants to know what they say, with the speaker's place.
     listener: Option<Sender<(usize, String)>>,
     /// What was seen that must not happen.
@@ -51,10 +53,20 @@ struct Life {
     _input: Option<ChildStdin>,
 }
 
+impl Life {
+    /// Ends it as `kill -9` does, waits until it is gone, and gives how it ended.
+    fn end(mut self) -> String {
+        // Fails only if it has ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+}
+
 impl Children {
     /// Starts a server for each of `names` on a free port of this machine, each told of those
     /// before it, with the lab's commands allowed. Their output goes to `folder`, which is there,
-    /// and to the `listener`, if there is one. Blocks until all listen and are linked.
+    /// and to the `listener`, if there is one; so does their data, if they are to keep any. Blocks
+    /// until all listen and are linked.
     ///
     /// # Errors
     /// One of them cannot be started, or they do not find each other in ten seconds.
@@ -62,6 +74,7 @@ impl Children {
         names: &[String],
         arguments: &[String],
         folder: &Path,
+        keeps_data: bool,
         listener: Option<Sender<(usize, String)>>,
     ) -> Result<Self, String> {
         let server = |name: &String| Server { name: name.clone(), port: 0, life: None };
@@ -69,6 +82,7 @@ impl Children {
             servers: names.iter().map(server).collect(),
             arguments: arguments.to_vec(),
             folder: folder.to_owned(),
+            keeps_data,
             listener,
             faults: Arc::default(),
         };
@@ -134,7 +148,8 @@ impl Children {
         killed.map(drop).map_err(|error| format!("cannot kill {}: {error}", server.name))
     }
 
-    /// Starts a server that was killed: empty, with its old id and port. Blocks until it listens.
+    /// Starts a server that was killed, with its old id and port, and with what its data directory
+    /// has, if it has one. Blocks until it listens.
     ///
     /// # Errors
     /// It runs already, or does not listen in ten seconds.
@@ -170,38 +185,68 @@ impl Children {
         }
     }
 
+    /// Where a server keeps its data, if it does.
+    pub(super) fn data(&self, place: usize) -> Option<PathBuf> {
+        self.keeps_data.then(|| self.folder.join(format!("{}.data", self.name(place))))
+    }
+
+    /// What a server that does not run has on disk: starts it with that, on another port, where no
+    /// other server finds it, shows `look` a client for it, and kills it. Blocks until it is gone.
+    ///
+    /// # Errors
+    /// It does not start, or cannot be reached.
+    pub(super) fn alone<T>(
+        &self,
+        place: usize,
+        look: impl FnOnce(&mut Client) -> T,
+    ) -> Result<T, String> {
+        let mut words = self.words(place, 0);
+        words.push("--no-discovery".to_owned());
+        let (life, port) = self.launch(place, &words)?;
+        let options = Options::new(vec![format!("127.0.0.1:{port}")]);
+        let seen = Client::connect(options).map(|mut client| look(&mut client));
+        life.end();
+        seen.map_err(|error| format!("{}, alone: {error}", self.name(place)))
+    }
+
     fn begin(&mut self, place: usize) -> Result<(), String> {
-        let (mut child, reader) = stage::spawn("causal-server", &self.command_line(place))?;
-        let life = Life { _input: child.stdin.take(), child };
-        let port = self.listen(place, reader)?;
-        self.servers[place].life = Some(life);
-        let Ok(port) = port.recv_timeout(PATIENCE) else {
-            let why = self.end(place);
-            let name = self.name(place);
-            return Err(format!("{name} does not listen ({why}); see {}", self.log(place)));
-        };
-        self.servers[place].port = port;
+        let (life, port) = self.launch(place, &self.command_line(place))?;
+        let server = &mut self.servers[place];
+        (server.life, server.port) = (Some(life), port);
         Ok(())
     }
 
-    /// Ends a server that is of no use; gives how it ended.
-    fn end(&mut self, place: usize) -> String {
-        let Some(mut life) = self.servers[place].life.take() else { return String::new() };
-        // Fails only if it has ended by itself.
-        let _ = life.child.kill();
-        life.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
+    /// Starts a process for a server; gives its port when it listens.
+    fn launch(&self, place: usize, words: &[String]) -> Result<(Life, u16), String> {
+        let (mut child, reader) = stage::spawn("causal-server", words)?;
+        let life = Life { _input: child.stdin.take(), child };
+        let port = self.listen(place, reader)?;
+        let Ok(port) = port.recv_timeout(PATIENCE) else {
+            let (name, why) = (self.name(place), life.end());
+            return Err(format!("{name} does not listen ({why}); see {}", self.log(place)));
+        };
+        Ok((life, port))
     }
 
     fn command_line(&self, place: usize) -> Vec<String> {
         let server = &self.servers[place];
-        let (id, port) = (Self::id(place), server.port.to_string());
-        let words = ["--id", &id, "--port", &port, "--name", &server.name, "--lab", "--until-eof"];
-        let mut line: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        let mut line = self.words(place, server.port);
         let others =
             self.servers.iter().filter(|other| other.port != 0 && other.name != server.name);
         let peers: Vec<String> = others.map(|other| other.port.to_string()).collect();
         if !peers.is_empty() {
             line.extend(["--peers".to_owned(), peers.join(",")]);
+        }
+        line
+    }
+
+    /// All that is on a command line, but for the peers.
+    fn words(&self, place: usize, port: u16) -> Vec<String> {
+        let (id, port, name) = (Self::id(place), port.to_string(), self.name(place));
+        let words = ["--id", &id, "--port", &port, "--name", name, "--lab", "--until-eof"];
+        let mut line: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        if let Some(data) = self.data(place) {
+            line.extend(["--data-dir".to_owned(), data.display().to_string()]);
         }
         line.extend(self.arguments.iter().cloned());
         line
@@ -264,8 +309,8 @@ impl Children {
 
 impl Drop for Children {
     fn drop(&mut self) {
-        for place in 0..self.count() {
-            self.end(place);
+        for server in &mut self.servers {
+            server.life.take().map(Life::end);
         }
     }
 }

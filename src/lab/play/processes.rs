@@ -70,7 +70,8 @@ impl Processes {
             arguments.extend(["--trace".to_owned(), path.to_owned()]);
         }
         let (listener, said) = crossbeam_channel::unbounded();
-        let children = Children::start(&script.servers, &arguments, folder.path(), Some(listener))?;
+        let children =
+            Children::start(&script.servers, &arguments, folder.path(), false, Some(listener))?;
         let session = |name: &String| Session { name: name.clone(), client: None, joined: false };
         Ok(Self {
             children,

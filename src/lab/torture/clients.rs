@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use crate::client::history::{History as Recorder, Operation};
 use crate::client::{Client, Deletion, Error, Event, Options};
 
+use super::owed::Owed;
 use super::tally::{Count, Tally};
 use crate::lab::random::Random;
 
@@ -61,6 +62,9 @@ pub(super) struct Round<'a> {
     pub(super) addresses: Vec<String>,
     pub(super) keys: Keys,
     pub(super) tally: &'a Tally,
+    pub(super) owed: &'a Owed,
+    /// Values are longer than need be by fewer bytes than that.
+    pub(super) padding: u64,
     /// Raised when the round is over.
     pub(super) stop: AtomicBool,
     /// Answers that no server may give.
@@ -164,9 +168,11 @@ impl<'a> Player<'a> {
 
     fn write(&mut self, key: &str) -> Result<(), Setback> {
         self.written += 1;
-        let value = format!("{}-{}", self.number, self.written);
+        let padding = usize::try_from(self.random.below(self.round.padding)).expect("it is small");
+        let value = format!("{}-{}{:padding$}", self.number, self.written, "");
         let written = self.ask_for(key, Some(&value), |client| client.write(key, &value))?;
         self.round.tally.one(Count::Writes);
+        self.round.owed.acknowledged(written);
         self.record(Operation::Write { key, value: &value, version: written });
         Ok(())
     }
@@ -179,6 +185,9 @@ impl<'a> Player<'a> {
             }
             Deletion::Deleted(version) => {
                 self.round.tally.one(Count::Deletes);
+                if let Some(version) = version {
+                    self.round.owed.acknowledged(version);
+                }
                 self.record(Operation::Delete { key, version });
             }
         }

@@ -1,9 +1,9 @@
 //! The end of a round: when all is healed and everybody runs, the servers must come to agree.
 //!
-//! What a client was told to be written may be lost all the same: servers live in memory, and one
-//! that is killed takes its very last writes with it. That breaks no promise, as long as nobody
-//! sees what comes after them. So updates may be held back for ever, but only those that wait for
-//! a write that no server has applied, of an origin that was killed.
+//! What a client was told to be written may be lost all the same: a server that lives in memory, or
+//! loses its data directory, takes its very last writes with it when it is killed. That breaks no
+//! promise, as long as nobody sees what comes after them. So updates may be held back for ever, but
+//! only those that wait for a write that no server has applied, of an origin that came back empty.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -19,15 +19,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits until all servers, which all run and are linked, have applied the same and show the same,
-/// and nothing is held back that could still be shown. `killed` are the ids of those that ever
-/// were. Gives how many updates are held for ever.
+/// and nothing is held back that could still be shown. `emptied` are the ids of those that ever
+/// came back empty. Gives how many updates are held for ever.
 ///
 /// # Errors
 /// They do not come to agree: what is in the way.
-pub(super) fn agree(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
+pub(super) fn agree(children: &Children, emptied: &BTreeSet<u32>) -> Result<u64, String> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match try_once(children, killed) {
+        match try_once(children, emptied) {
             Ok(lost) => return Ok(lost),
             Err(why) if Instant::now() >= deadline => {
                 let seconds = PATIENCE.as_secs();
@@ -38,7 +38,7 @@ pub(super) fn agree(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, 
     }
 }
 
-fn try_once(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> {
+fn try_once(children: &Children, emptied: &BTreeSet<u32>) -> Result<u64, String> {
     let servers = children.running();
     let mut clients = Vec::new();
     for &place in &servers {
@@ -56,7 +56,7 @@ fn try_once(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> 
     let mut held = BTreeSet::new();
     for place in 0..clients.len() {
         for Held { version, missing } in look::held(&mut clients[place])? {
-            hopeless(&mut clients, missing, killed).map_err(|why| {
+            hopeless(&mut clients, missing, emptied).map_err(|why| {
                 format!("{} holds {version} until {missing} comes, and {why}", name(place))
             })?;
             held.insert(version);
@@ -78,10 +78,13 @@ fn try_once(children: &Children, killed: &BTreeSet<u32>) -> Result<u64, String> 
 fn hopeless(
     clients: &mut [Client],
     missing: Version,
-    killed: &BTreeSet<u32>,
+    emptied: &BTreeSet<u32>,
 ) -> Result<(), String> {
-    if !killed.contains(&missing.server) {
-        return Err(format!("server {}, which was never killed, must have that", missing.server));
+    if !emptied.contains(&missing.server) {
+        return Err(format!(
+            "server {}, which never came back empty, must have that",
+            missing.server
+        ));
     }
     for client in clients {
         match client.after(&[missing], Duration::ZERO) {

@@ -14,6 +14,7 @@
 mod clients;
 mod ending;
 mod nemesis;
+mod owed;
 mod plan;
 mod progress;
 mod tally;
@@ -38,6 +39,7 @@ use super::history::History;
 use super::random::Random;
 use clients::{Keys, Player, Round};
 use nemesis::Nemesis;
+use owed::Owed;
 use progress::Progress;
 use tally::{Count, Tally};
 
@@ -47,6 +49,10 @@ const ROUND_MS: (u64, u64) = (2_000, 8_000);
 const ROUND_MS_MIN: u64 = 1_000;
 /// After so long something must have been held back, or nothing was tried.
 const TRIED: Duration = Duration::from_secs(20);
+/// What servers that keep their data are told: to lose nothing, and to compact all the time.
+const DURABLE: [&str; 4] = ["--fsync", "always", "--compact-bytes", "16384"];
+/// With large values logs grow fast.
+const PADDING: u64 = 2_000;
 /// For each round there are so many seeds.
 const PARTS_MAX: u64 = 1_000;
 const SERVERS: (usize, usize) = (2, 9);
@@ -65,6 +71,8 @@ pub struct Request {
     pub seed: u64,
     /// The delivery rule of the servers.
     pub order: Order,
+    /// Whether the servers keep their data on disk.
+    pub data: bool,
     /// Where histories and the servers' output are kept, whatever comes out.
     pub keep: Option<String>,
 }
@@ -82,6 +90,7 @@ pub fn request(line: &mut Arguments) -> Result<Request, Wrong> {
         clients: 6,
         seed: u64::try_from(now_us % 1_000_000_007).expect("it is small"),
         order: Order::Causal,
+        data: false,
         keep: None,
     };
     while let Some(flag) = line.next_flag()? {
@@ -91,6 +100,7 @@ pub fn request(line: &mut Arguments) -> Result<Request, Wrong> {
             "--clients" => request.clients = line.parsed("--clients")?,
             "--seed" => request.seed = line.parsed("--seed")?,
             "--order" => request.order = line.parsed("--order")?,
+            "--data" => request.data = true,
             "--keep" => request.keep = Some(line.value("--keep")?),
             _ => return Err(format!("'{flag}' is not an option of torture; see --help")),
         }
@@ -101,6 +111,9 @@ pub fn request(line: &mut Arguments) -> Result<Request, Wrong> {
         if !(low..=high).contains(&number) {
             return Err(format!("{flag} cannot be {number}: say {low} to {high}"));
         }
+    }
+    if request.data && request.order.shows_apart() {
+        return Err(format!("--data does not go with --order {}", request.order));
     }
     if !(1..=1_000_000).contains(&request.seconds) {
         return Err(format!("--seconds cannot be {}: say 1 to 1000000", request.seconds));
@@ -125,7 +138,9 @@ pub fn run(request: &Request) -> Result<bool, String> {
     ))?;
     let mut torture = Torture::start(request, folder.path())?;
     let mut found = torture.rounds()?;
-    found.extend(too_quiet(request, &torture.tally));
+    if found.is_empty() {
+        found.extend(too_quiet(request, &torture.tally));
+    }
     say(&format!("\nIn {} rounds:\n{}", torture.rounds, torture.tally))?;
     drop(torture);
     if found.is_empty() {
@@ -162,6 +177,7 @@ struct Torture<'a> {
     folder: &'a Path,
     nemesis: Nemesis,
     tally: Tally,
+    owed: Owed,
     random: Random,
     rounds: usize,
     progress: Progress,
@@ -171,13 +187,18 @@ impl<'a> Torture<'a> {
     fn start(request: &'a Request, folder: &'a Path) -> Result<Self, String> {
         let names: Vec<String> = (1..=request.servers).map(|id| format!("server-{id}")).collect();
         let order = request.order.to_string();
-        let arguments = ["--quiet", "--log-time", "--order", &order].map(str::to_owned);
-        let children = Children::start(&names, &arguments, folder, None)?;
+        let mut arguments =
+            ["--quiet", "--log-time", "--order", &order].map(str::to_owned).to_vec();
+        if request.data {
+            arguments.extend(DURABLE.map(str::to_owned));
+        }
+        let children = Children::start(&names, &arguments, folder, request.data, None)?;
         Ok(Self {
             request,
             folder,
             nemesis: Nemesis::new(children),
             tally: Tally::default(),
+            owed: Owed::new(request.servers),
             random: Random::new(request.seed),
             rounds: 0,
             progress: Progress::start(request.seconds),
@@ -208,11 +229,12 @@ impl<'a> Torture<'a> {
         let paths: Vec<String> = (0..self.request.clients).map(path).collect();
         let mut found = self.play(&paths, length_ms)?;
         let verdict = check(&History::read(&paths)?, Model::Ccv);
-        if verdict.holds() {
-            found.extend(self.nemesis.settle(&self.tally).err());
-        } else {
-            // Servers that break causal order may never agree: there is nothing to wait for.
+        if !verdict.holds() {
             found.push(format!("Round {}: {verdict}", self.rounds));
+        }
+        // Servers that break causal order may never agree: then there is nothing to wait for.
+        if found.is_empty() {
+            found.extend(self.nemesis.settle(&self.tally).err());
         }
         found.extend(self.nemesis.faults());
         if found.is_empty() {
@@ -234,6 +256,8 @@ impl<'a> Torture<'a> {
             addresses: self.nemesis.addresses(),
             keys: Keys::of(self.rounds, self.request.clients),
             tally: &self.tally,
+            owed: &self.owed,
+            padding: if self.request.data { PADDING } else { 0 },
             stop: AtomicBool::new(false),
             faults: Mutex::default(),
         };
@@ -250,7 +274,8 @@ impl<'a> Torture<'a> {
                 scope.spawn(|| player.play());
             }
             let show = |tally: &Tally| progress.show(number, tally);
-            let found = nemesis.play(&mut draws(0), &keys, length_ms, &self.tally, show);
+            let noted = (&self.tally, &self.owed);
+            let found = nemesis.play(&mut draws(0), &keys, length_ms, noted, show);
             round.stop.store(true, Ordering::Relaxed);
             found
         });

@@ -1,6 +1,7 @@
 //! The one who makes the trouble: it carries out the plan of a round.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crate::lab::children::Children;
 use crate::lab::look;
 
 use super::ending;
+use super::owed::Owed;
 use super::plan::{self, Fault, Scene};
 use super::tally::{Count, Tally};
 use crate::lab::random::Random;
@@ -17,13 +19,16 @@ use crate::lab::random::Random;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a server that is cut off may take to answer a read.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// How long a server that is to be killed amid a snapshot may take to begin one.
+const AMID: Duration = Duration::from_millis(300);
+const AMID_LOOK: Duration = Duration::from_micros(200);
 
 /// The servers, and what was done to them.
 #[derive(Debug)]
 pub(super) struct Nemesis {
     children: Children,
-    /// The ids of those that were ever killed.
-    killed: BTreeSet<u32>,
+    /// The ids of those that were ever killed and came back empty.
+    emptied: BTreeSet<u32>,
     /// How many updates each server has held back in this life, as far as it was asked.
     held: Vec<u64>,
 }
@@ -32,7 +37,7 @@ impl Nemesis {
     /// For these servers.
     pub(super) fn new(children: Children) -> Self {
         let held = vec![0; children.count()];
-        Self { children, killed: BTreeSet::new(), held }
+        Self { children, emptied: BTreeSet::new(), held }
     }
 
     /// Where the servers listen.
@@ -55,12 +60,13 @@ impl Nemesis {
         random: &mut Random,
         keys: &[&str],
         length_ms: u64,
-        tally: &Tally,
+        (tally, owed): (&Tally, &Owed),
         mut show: impl FnMut(&Tally),
     ) -> Result<Vec<String>, String> {
         let began = Instant::now();
         let mut wrong = Vec::new();
-        let scene = Scene { servers: self.children.count(), keys: keys.len(), length_ms };
+        let data = self.children.data(0).is_some();
+        let scene = Scene { servers: self.children.count(), keys: keys.len(), length_ms, data };
         for step in plan::draw(random, scene) {
             let at = began + Duration::from_millis(step.at_ms);
             while Instant::now() < at {
@@ -68,7 +74,11 @@ impl Nemesis {
                 self.look(tally);
                 show(tally);
             }
-            wrong.extend(self.apply(step.fault, keys, tally)?);
+            wrong.extend(self.apply(step.fault, keys, tally, owed)?);
+            if !wrong.is_empty() {
+                // What is on disk is left as it is.
+                return Ok(wrong);
+            }
         }
         let end = began + Duration::from_millis(length_ms);
         thread::sleep(end.saturating_duration_since(Instant::now()));
@@ -80,6 +90,7 @@ impl Nemesis {
         fault: Fault,
         keys: &[&str],
         tally: &Tally,
+        owed: &Owed,
     ) -> Result<Option<String>, String> {
         match fault {
             Fault::Cut(one, other) => {
@@ -97,18 +108,56 @@ impl Nemesis {
                 words.extend(key.map(|key| keys[key]));
                 self.tell(from, &words);
             }
-            Fault::Kill(server) => {
+            Fault::Kill { server, amid } => {
                 self.look(tally);
-                self.children.kill(server)?;
-                self.held[server] = 0;
-                self.killed.insert(u32::try_from(server + 1).expect("there are few"));
-                tally.one(Count::Kills);
+                self.kill(server, amid, tally)?;
             }
-            Fault::Start(server) => {
-                self.children.start_again(server)?;
-                tally.one(Count::Starts);
+            Fault::Start { server, empty } => return self.start(server, empty, tally, owed),
+        }
+        Ok(None)
+    }
+
+    fn kill(&mut self, server: usize, amid: bool, tally: &Tally) -> Result<(), String> {
+        let deadline = Instant::now() + AMID;
+        while amid && !self.is_amid(server) && Instant::now() < deadline {
+            thread::sleep(AMID_LOOK);
+        }
+        self.children.kill(server)?;
+        self.held[server] = 0;
+        tally.one(Count::Kills);
+        tally.add(Count::KillsAmid, self.is_amid(server).into());
+        Ok(())
+    }
+
+    /// Whether a server has the file of a snapshot that is not complete.
+    fn is_amid(&self, server: usize) -> bool {
+        let data = self.children.data(server);
+        let draft = |data: &PathBuf, name| data.join(name).exists();
+        data.is_some_and(|data| draft(&data, "snapshot-new") || draft(&data, "install-new"))
+    }
+
+    /// Starts a server that was killed. Gives what it has lost and should not have.
+    fn start(
+        &mut self,
+        server: usize,
+        empty: bool,
+        tally: &Tally,
+        owed: &Owed,
+    ) -> Result<Option<String>, String> {
+        if let Some(data) = self.children.data(server) {
+            match owed.settle(&self.children, server) {
+                Ok(lives) => tally.add(Count::LivesKept, lives as u64),
+                Err(lost) => return Ok(Some(lost)),
+            }
+            if empty {
+                owed.empty(server, &data)?;
             }
         }
+        self.children.start_again(server)?;
+        if empty {
+            self.emptied.insert(u32::try_from(server + 1).expect("there are few"));
+        }
+        tally.one(if empty { Count::Starts } else { Count::StartsWithData });
         Ok(None)
     }
 
@@ -161,16 +210,10 @@ impl Nemesis {
     /// They do not.
     pub(super) fn settle(&mut self, tally: &Tally) -> Result<(), String> {
         let count = self.children.count();
-        for place in 0..count {
-            if !self.children.is_running(place) {
-                self.children.start_again(place)?;
-                tally.one(Count::Starts);
-            }
-        }
         for one in 0..count {
             (0..one).for_each(|other| self.both("HEAL", one, other));
         }
-        let lost = ending::agree(&self.children, &self.killed);
+        let lost = ending::agree(&self.children, &self.emptied);
         self.look(tally);
         tally.set(Count::Lost, lost?);
         Ok(())

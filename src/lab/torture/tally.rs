@@ -16,7 +16,10 @@ pub(super) enum Count {
     FailOvers,
     StartOvers,
     Kills,
+    KillsAmid,
     Starts,
+    StartsWithData,
+    LivesKept,
     Cuts,
     LinkDelays,
     KeyDelays,
@@ -24,7 +27,7 @@ pub(super) enum Count {
     Lost,
 }
 
-const NAMES: [(Count, &str); 16] = [
+const NAMES: [(Count, &str); 19] = [
     (Count::Writes, "writes"),
     (Count::Deletes, "deletes"),
     (Count::Reads, "reads"),
@@ -35,7 +38,10 @@ const NAMES: [(Count, &str); 16] = [
     (Count::FailOvers, "sessions that failed over when their server died"),
     (Count::StartOvers, "sessions that started over, as what they had seen was out of reach"),
     (Count::Kills, "servers killed"),
+    (Count::KillsAmid, "of them while a snapshot was being written or taken"),
     (Count::Starts, "servers started again, empty"),
+    (Count::StartsWithData, "servers started again with their data"),
+    (Count::LivesKept, "times that all acknowledged writes of one life were asked for, and there"),
     (Count::Cuts, "links cut"),
     (Count::LinkDelays, "delays of all updates from one server to another"),
     (Count::KeyDelays, "delays of one key's updates, so that others overtook them"),

@@ -8,10 +8,13 @@ use std::thread;
 use causal_kv::log::disk::{Fsync, OpenError, Options, ReadError, Reader, open};
 use log_disk::directory::{Directory, append, frame, options, reopen, replay, update};
 
+mod cluster;
 mod log_disk {
     pub(crate) mod crash;
     pub(crate) mod damage;
     pub(crate) mod directory;
+    pub(crate) mod every_byte;
+    pub(crate) mod leftovers;
 }
 #[path = "simulation/random.rs"]
 mod random;

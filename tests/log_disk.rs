@@ -10,7 +10,6 @@ use log_disk::directory::{Directory, append, frame, options, reopen, replay, upd
 
 mod cluster;
 mod log_disk {
-    pub(crate) mod crash;
     pub(crate) mod damage;
     pub(crate) mod directory;
     pub(crate) mod every_byte;

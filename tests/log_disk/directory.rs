@@ -1,5 +1,8 @@
 //! A data directory that is gone after the test, and updates to fill a log with.
 
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

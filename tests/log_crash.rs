@@ -1,4 +1,10 @@
 //! Processes that are killed, and disks that are full.
+//!
+//! Apart from the log's other tests: a process that is being started has, for a moment, all files that
+//! were open here, and with them their locks.
+
+#[path = "log_disk/directory.rs"]
+mod directory;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -7,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use causal_kv::log::disk::{Fsync, WriteError};
 
-use crate::log_disk::directory::{Directory, append, frame, options, reopen, replay, update};
+use directory::{Directory, append, frame, options, reopen, replay, update};
 
 /// Names the directory to a process that a test has started.
 const CHILD: &str = "CAUSAL_KV_LOG_CHILD";
@@ -18,7 +24,7 @@ fn child_directory() -> Option<PathBuf> {
 
 /// The arguments with which this program runs just one of its tests.
 fn only(test: &str) -> [String; 3] {
-    ["--exact".to_owned(), format!("log_disk::crash::{test}"), "--nocapture".to_owned()]
+    ["--exact".to_owned(), test.to_owned(), "--nocapture".to_owned()]
 }
 
 /// Appends groups of 1 to 7 updates for ever, in small segments, and tells how far it is.

@@ -100,7 +100,7 @@ fn case_4_a_life_is_named_by_its_first_write_not_by_its_start() {
     assert_eq!(two.unknown_to(&sent), [&old], "so it is sent");
     receive(&mut three, &old);
     assert_eq!(shows(&three, "a"), Some("old life"));
-    assert_eq!(one.replica.check_peer(three.replica.applied()), Ok(()));
+    assert_eq!(one.replica.check_peer(3, three.replica.applied()), Ok(()));
 }
 
 /// Case 4 on links: peers supply a life with what it does not claim to write itself. One that was
@@ -115,7 +115,7 @@ fn case_4_a_life_does_not_claim_what_older_ones_wrote() {
     write(&mut early, &mut Context::default(), "b", "new life", 20);
     for (one, above) in [(&mut late, 10), (&mut early, 19)] {
         one.replica.witness(two.replica.clock().last(), 20).expect("not ahead");
-        assert_eq!(one.replica.check_peer(two.replica.applied()), Ok(()));
+        assert_eq!(one.replica.check_peer(2, two.replica.applied()), Ok(()));
         assert_eq!(one.replica.writes_above(), Some(above));
     }
 }

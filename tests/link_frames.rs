@@ -108,6 +108,7 @@ fn status() -> Status {
     let known = |id, name: &str| Known {
         id,
         life: u64::from(id) * 10,
+        born: u64::from(id),
         address: format!("host-{id}:60001"),
         name: name.to_owned(),
     };
@@ -119,13 +120,17 @@ fn status() -> Status {
             (2, Linked { life: 1, above: None }),
             (u32::MAX, Linked { life: u64::MAX, above: Some(7) }),
         ]),
+        lives: BTreeMap::from([(1, 5), (u32::MAX, u64::MAX)]),
+        held: Some(u64::MAX),
+        floor: 12,
+        gone: BTreeMap::from([(4, 8)]),
         servers: vec![known(2, ""), known(3, "East"), known(4, "two words")],
     }
 }
 
 #[test]
 fn a_status_reads_as_it_was_written() {
-    for status in [Status::default(), status(), Status { above: None, ..status() }] {
+    for status in [Status::default(), status(), Status { above: None, held: None, ..status() }] {
         let mut bytes = Vec::new();
         status.encode_into(&mut bytes);
         assert_eq!(decode(&bytes), Ok(Frame::Status(status)));
@@ -135,7 +140,8 @@ fn a_status_reads_as_it_was_written() {
 #[test]
 fn a_hello_reads_as_it_was_written() {
     for name in ODD_TEXTS {
-        let who = Known { id: 3, life: 7, address: "127.0.0.1:60003".into(), name: name.into() };
+        let address = "127.0.0.1:60003".to_owned();
+        let who = Known { id: 3, life: 7, born: 6, address, name: name.to_owned() };
         let (order, clock_kind) = ("causal".to_owned(), "physical".to_owned());
         let hello = Hello { who, order, clock_kind, status: status() };
         let mut bytes = Vec::new();
@@ -253,4 +259,18 @@ fn snapshots_read_as_they_were_written() {
     for words in malformed {
         decode(&frame(words)).expect_err(&format!("{words:?}"));
     }
+}
+
+/// What counts for forgetting: before its first write, all that a life will write is above its clock.
+#[test]
+fn a_record_tells_what_a_life_writes_above() {
+    let with = |applied: &str, above| {
+        let applied = applied.parse().expect("well formed");
+        Status { clock: 50, above, applied, ..status() }.record(1).above
+    };
+    assert_eq!(with("(1, 1)..(9, 1)", None), None);
+    assert_eq!(with("(1, 1)..(9, 1)", Some(20)), Some(50), "it has not written in this life");
+    assert_eq!(with("(1, 1)..(9, 1) (21, 1)..(30, 1)", Some(20)), Some(20));
+    assert_eq!(with("(1, 1)..(9, 1) (21, 2)..(30, 2)", Some(20)), Some(50));
+    assert_eq!(with("", Some(u64::MAX)), Some(u64::MAX));
 }

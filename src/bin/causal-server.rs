@@ -92,7 +92,7 @@ fn serve(settings: Settings) -> Result<(), String> {
     let listener = TcpListener::bind((host.as_str(), port)).map_err(|error| {
         format!("cannot listen on {host}:{port}: {error}; is another server running there?")
     })?;
-    Server::start(listener, options).map_err(|error| error.to_string())?.wait()
+    Server::run(&listener, &options)
 }
 
 fn settings(mut line: Arguments) -> Result<Settings, Wrong> {

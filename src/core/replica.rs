@@ -320,18 +320,16 @@ impl Replica {
     }
 
     /// Rule R4: a peer told what it has applied, and before that its clock. It must not know a chain
-    /// of this server that reaches into this life and is not this life's own. If this life has not
-    /// written yet, it will write above all that the peer knows of its older ones.
+    /// of this server that reaches into this life and is not this life's own, nor be a
+    /// [stranger](Self::check_stranger). If this life has not written yet, it will write above all
+    /// that the peer knows of its older ones.
     ///
     /// # Errors
-    /// [`Refusal::Reused`]: this replica must stop.
-    pub fn check_peer(&mut self, applied: &Applied) -> Result<(), Refusal> {
+    /// [`Refusal::Reused`]: this replica must stop. [`Refusal::Stranger`]: the peer is not let in.
+    pub fn check_peer(&mut self, peer: u32, applied: &Applied) -> Result<(), Refusal> {
         self.check_own(applied)?;
-        let own = applied.iter().filter(|&(server, _)| server == self.id);
-        if let (None, Some(above)) = (self.chain, self.writes_above) {
-            let known = own.map(|(_, chain)| chain.last.min(self.clock.last())).max();
-            self.writes_above = Some(above.max(known.unwrap_or_default()));
-        }
+        self.check_stranger(peer, applied)?;
+        self.write_above(applied);
         Ok(())
     }
 

@@ -70,6 +70,9 @@ pub enum Command<'a> {
     },
     Pending,
     Servers,
+    Forget {
+        server: u32,
+    },
     Shutdown,
     Info,
     Delay {

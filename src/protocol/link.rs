@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! AUTH default <password>              only if there is a password; answered +OK
-//! PEER 1 id 3 life 1731624815000000 address 127.0.0.1:60003 name East order causal
-//!        kind physical <status>        answered by the same from the other side, or by an error
+//! PEER 1 id 3 life 1731624815000000 born 1731624815000000 address 127.0.0.1:60003 name East
+//!        order causal kind physical <status>   answered by the same from the other side, or by an error
 //! ```
 //!
-//! `1` is the version of this protocol. `life` tells one start of a server from the next. Behind
+//! `1` is the version of this protocol. `life` tells one start of a server from the next, `born` is
+//! the life in which it began without data. Behind
 //! it, names and values come in turn; a name that is not known is passed over. A status is
 //!
 //! ```text
@@ -17,7 +18,12 @@
 //! above 1731624815000000               all writes of this life are above it; `-`: may not write yet
 //! applied (10, 1)..(20, 1) (7, 2)..(7, 2)   what it has applied, chain by chain (rule R1)
 //! links 1:1731624814000000:1731624815000000 2:1731...  its live links: server, life, its `above`
-//! server 2 17316... 127.0.0.1:60002 Central   a server it knows: id, life, address, name; repeated
+//! lives 1:1731624814000000 2:1731... 3:...  the newest life it knows of each server, itself among them
+//! held 1731624815000009                the lowest timestamp of what it holds back; `-`: nothing
+//! floor 0                              it may have forgotten deletes up to this timestamp (rule R10)
+//! gone 4:1731624814000000              servers that were forgotten, and when their data began
+//! server 2 1731... 1731... 127.0.0.1:60002 Central   a server it knows: id, life, when its data
+//!                                      began, address, name; repeated
 //! ```
 //!
 //! From then on both sides send, in any order:
@@ -45,12 +51,13 @@
 //!
 //! The errors that end a link begin with a word that programs can tell apart: `-SELF` (that is me),
 //! `-LINKED id` (there is a link between us already), `-DUPLICATE` (a live server has that id),
-//! `-CUT` (the link is cut by `CUT`), `-ERR` (all else: order, clock, protocol).
+//! `-CUT` (the link is cut by `CUT`), `-FORGOTTEN id` (that server was forgotten by `FORGET`, and
+//! has what the cluster has given up), `-ERR` (all else: order, clock, protocol).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::core::{Applied, Update, Version};
+use crate::core::{Applied, Record, Update, Version};
 
 use super::encode::array_into;
 use super::resp::{Argument, Decoder, FramingError};
@@ -68,6 +75,9 @@ pub struct Known {
     pub id: u32,
     /// Its newest life that is known.
     pub life: u64,
+    /// The life in which it began without data. Who was forgotten may come back, but not with what it
+    /// had.
+    pub born: u64,
     /// Where it can be dialled.
     pub address: String,
     /// Its label; may be empty.
@@ -85,6 +95,14 @@ pub struct Status {
     pub applied: Applied,
     /// Its live links, by server.
     pub links: BTreeMap<u32, Linked>,
+    /// The newest life that it knows of each server, itself among them.
+    pub lives: BTreeMap<u32, u64>,
+    /// The lowest timestamp of what it holds back; `None`: it holds nothing.
+    pub held: Option<u64>,
+    /// It may have forgotten deletes up to this timestamp.
+    pub floor: u64,
+    /// The servers that were forgotten, and when their data began.
+    pub gone: BTreeMap<u32, u64>,
     /// The servers it knows, itself not among them.
     pub servers: Vec<Known>,
 }
@@ -128,24 +146,66 @@ pub enum Frame {
     Snapshot(snapshot::Frame),
 }
 
-fn above_text(above: Option<u64>) -> String {
-    above.map_or_else(|| "-".to_owned(), |above| above.to_string())
+fn text_or_dash(timestamp: Option<u64>) -> String {
+    timestamp.map_or_else(|| "-".to_owned(), |timestamp| timestamp.to_string())
+}
+
+#[expect(clippy::option_option, reason = "a dash is no timestamp, and anything else is wrong")]
+fn timestamp_or_dash(text: &str) -> Option<Option<u64>> {
+    if text == "-" { Some(None) } else { text.parse().ok().map(Some) }
+}
+
+/// `id:number` pairs, separated by a space.
+fn pairs_text(pairs: &BTreeMap<u32, u64>) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(id, number)| format!("{id}:{number}")).collect();
+    pairs.join(" ")
+}
+
+fn pairs(text: &str) -> Option<BTreeMap<u32, u64>> {
+    let pair = |pair: &str| {
+        let (id, number) = pair.split_once(':')?;
+        Some((id.parse().ok()?, number.parse().ok()?))
+    };
+    text.split_whitespace().map(pair).collect()
 }
 
 impl Status {
+    /// What of it counts for forgetting; it is the word of server `id`. Before a life's first write all
+    /// of its writes are above its clock, not only above what it said when it began to take them.
+    pub fn record(&self, id: u32) -> Record {
+        let above = self.above.map(|above| {
+            let first = Version { timestamp: above.saturating_add(1), server: id };
+            let has_written = self.applied.chain_of(first) == Some(first.timestamp);
+            if has_written { above } else { above.max(self.clock) }
+        });
+        let (lives, applied) = (self.lives.clone(), self.applied.clone());
+        Record { lives, above, applied, held: self.held, floor: self.floor }
+    }
+
     fn fields(&self) -> Vec<String> {
-        let above = above_text(self.above);
+        let above = text_or_dash(self.above);
         let mut links = String::new();
         for (id, Linked { life, above }) in &self.links {
             let space = if links.is_empty() { "" } else { " " };
-            let _ = write!(links, "{space}{id}:{life}:{}", above_text(*above));
+            let _ = write!(links, "{space}{id}:{life}:{}", text_or_dash(*above));
         }
         let (clock, applied) = (self.clock.to_string(), self.applied.to_string());
-        let pairs = [("clock", clock), ("above", above), ("applied", applied), ("links", links)];
+        let (lives, held) = (pairs_text(&self.lives), text_or_dash(self.held));
+        let (floor, gone) = (self.floor.to_string(), pairs_text(&self.gone));
+        let pairs = [
+            ("clock", clock),
+            ("above", above),
+            ("applied", applied),
+            ("links", links),
+            ("lives", lives),
+            ("held", held),
+            ("floor", floor),
+            ("gone", gone),
+        ];
         let mut fields: Vec<String> =
             pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
-        for Known { id, life, address, name } in &self.servers {
-            fields.extend(["server".to_owned(), format!("{id} {life} {address} {name}")]);
+        for Known { id, life, born, address, name } in &self.servers {
+            fields.extend(["server".to_owned(), format!("{id} {life} {born} {address} {name}")]);
         }
         fields
     }
@@ -160,23 +220,27 @@ impl Status {
     fn take(&mut self, name: &str, value: &str) -> Option<()> {
         match name {
             "clock" => self.clock = value.parse().ok()?,
-            "above" if value == "-" => self.above = None,
-            "above" => self.above = Some(value.parse().ok()?),
+            "above" => self.above = timestamp_or_dash(value)?,
             "applied" => self.applied = value.parse().ok()?,
             "links" => {
                 let pairs = value.split_whitespace().map(|pair| {
                     let (id, linked) = pair.split_once(':')?;
                     let (life, above) = linked.split_once(':')?;
-                    let above = if above == "-" { None } else { Some(above.parse().ok()?) };
-                    Some((id.parse().ok()?, Linked { life: life.parse().ok()?, above }))
+                    let (life, above) = (life.parse().ok()?, timestamp_or_dash(above)?);
+                    Some((id.parse().ok()?, Linked { life, above }))
                 });
                 self.links = pairs.collect::<Option<_>>()?;
             }
+            "lives" => self.lives = pairs(value)?,
+            "held" => self.held = timestamp_or_dash(value)?,
+            "floor" => self.floor = value.parse().ok()?,
+            "gone" => self.gone = pairs(value)?,
             "server" => {
-                let mut words = value.splitn(4, ' ');
+                let mut words = value.splitn(5, ' ');
                 self.servers.push(Known {
                     id: words.next()?.parse().ok()?,
                     life: words.next()?.parse().ok()?,
+                    born: words.next()?.parse().ok()?,
                     address: words.next()?.to_owned(),
                     name: words.next().unwrap_or_default().to_owned(),
                 });
@@ -190,11 +254,12 @@ impl Status {
 impl Hello {
     /// Appends it as a `PEER` frame.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        let Known { id, life, address, name } = &self.who;
-        let (id, life) = (id.to_string(), life.to_string());
+        let Known { id, life, born, address, name } = &self.who;
+        let (id, life, born) = (id.to_string(), life.to_string(), born.to_string());
         let pairs = [
             ("id", &id),
             ("life", &life),
+            ("born", &born),
             ("address", address),
             ("name", name),
             ("order", &self.order),
@@ -216,7 +281,7 @@ impl Hello {
                 "this server speaks version {LINK_PROTOCOL} of the link protocol"
             )));
         }
-        let who = Known { id: 0, life: 0, address: String::new(), name: String::new() };
+        let who = Known { id: 0, life: 0, born: 0, address: String::new(), name: String::new() };
         let (order, clock_kind) = (String::new(), String::new());
         let mut hello = Self { who, order, clock_kind, status: Status::default() };
         let mut id = None;
@@ -224,6 +289,7 @@ impl Hello {
             match name {
                 "id" => id = Some(value.parse().ok()?),
                 "life" => hello.who.life = value.parse().ok()?,
+                "born" => hello.who.born = value.parse().ok()?,
                 "address" => value.clone_into(&mut hello.who.address),
                 "name" => value.clone_into(&mut hello.who.name),
                 "order" => value.clone_into(&mut hello.order),

@@ -25,6 +25,7 @@
 
 pub mod command;
 pub mod encode;
+mod header;
 pub mod inline;
 pub mod link;
 mod parse;

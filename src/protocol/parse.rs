@@ -72,6 +72,7 @@ impl<'a> Arguments<'a> {
             ),
             b"PENDING" => self.takes(|n| n == 0, |_| Ok(C::Pending)),
             b"SERVERS" => self.takes(|n| n == 0, |_| Ok(C::Servers)),
+            b"FORGET" => self.takes(|n| n == 1, |a| Ok(C::Forget { server: a.number(1)? })),
             b"SHUTDOWN" => self.takes(|n| n <= 1, |_| Ok(C::Shutdown)),
             b"INFO" => self.takes(|_| true, |_| Ok(C::Info)),
             b"DELAY" => self.takes(

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use super::header::header;
 use super::inline::split_line;
 
 /// The longest inline line, in bytes (as in Redis).
@@ -38,7 +39,7 @@ impl fmt::Display for FramingError {
 
 impl std::error::Error for FramingError {}
 
-fn broken<T>(why: impl Into<String>) -> Result<T, FramingError> {
+pub(super) fn broken<T>(why: impl Into<String>) -> Result<T, FramingError> {
     Err(FramingError(why.into()))
 }
 
@@ -309,34 +310,11 @@ impl Decoder {
 
     /// Reads a header line such as `*3` or `$5`. `None`: it is not all there yet.
     fn header(&mut self, sign: u8) -> Result<Option<i64>, FramingError> {
-        const LONGEST: usize = 32;
-        let input = &self.buffer[self.at..self.filled];
-        let Some(&found) = input.first() else { return Ok(None) };
-        if found != sign {
-            let (sign, found) = (char::from(sign), char::from(found).escape_default());
-            return broken(format!("expected '{sign}', got '{found}'"));
-        }
-        // Nearly all are short and whole.
-        let mut number = 0;
-        for place in 1..input.len().min(8) {
-            match (input[place], input.get(place + 1)) {
-                (digit @ b'0'..=b'9', _) => number = number * 10 + i64::from(digit - b'0'),
-                (b'\r', Some(b'\n')) if place > 1 => {
-                    self.at += place + 2;
-                    return Ok(Some(number));
-                }
-                _ => break,
-            }
-        }
-        let window = &input[..input.len().min(LONGEST)];
-        let what = if sign == b'*' { "invalid multibulk length" } else { "invalid bulk length" };
-        let Some(end) = window.iter().position(|&byte| byte == b'\n') else {
-            return if window.len() == LONGEST { broken(what) } else { Ok(None) };
-        };
-        let Some(digits) = window[1..end].strip_suffix(b"\r") else { return broken(what) };
-        let Some(number) = decimal(digits) else { return broken(what) };
-        self.at += end + 1;
-        Ok(Some(number))
+        let found = header(&self.buffer[self.at..self.filled], sign)?;
+        Ok(found.map(|(number, bytes)| {
+            self.at += bytes;
+            number
+        }))
     }
 
     /// Reads an inline line and splits it. `None`: not all there yet; else how many words.
@@ -382,23 +360,4 @@ impl Decoder {
             Place::TooLong(length) => Argument::TooLong(length),
         }
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<i64> {
-    let (negative, digits) = match digits.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, digits),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    let mut number = 0i64;
-    for digit in digits {
-        let value = digit.wrapping_sub(b'0');
-        if value > 9 {
-            return None;
-        }
-        number = number * 10 + i64::from(value);
-    }
-    Some(if negative { -number } else { number })
 }

@@ -17,6 +17,7 @@ use crate::protocol::link::Head;
 use crate::trace::What;
 
 use super::disk::Disk;
+use super::forgetting::Forgetting;
 use super::handoff::{Batch, Outcome, Slot};
 use super::mesh::Link;
 use super::opening;
@@ -79,7 +80,7 @@ impl Drop for Alarm<'_> {
 
 pub(super) struct Apply<'a> {
     pub(super) shared: &'a Arc<Shared>,
-    order: Order,
+    pub(super) order: Order,
     pub(super) publisher: Publisher<'a>,
     pub(super) effects: Vec<Effect>,
     /// Batches that go back when the lock is released.
@@ -90,6 +91,7 @@ pub(super) struct Apply<'a> {
     pub(super) checkpoint: Option<Checkpoint>,
     /// When the disk last refused a group that peers have to send again.
     pub(super) refused_at: Option<Instant>,
+    pub(super) forgetting: Forgetting,
     teller: Teller<'a>,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Apply<'a> {
             committed: 0,
             checkpoint: None,
             refused_at: None,
+            forgetting: Forgetting::default(),
             teller: Teller::new(id, order, shared.trace.as_ref()),
         }
     }
@@ -117,7 +120,7 @@ impl<'a> Apply<'a> {
             .flatten()
             .map(|due| Instant::now() + Duration::from_micros(due.saturating_sub(now_us())));
         let synced = self.publisher.disk.as_ref().and_then(Disk::due);
-        match woken.or(synced) {
+        match [woken, synced, self.forgetting.due()].into_iter().flatten().min() {
             None => requests.recv().map_err(RecvTimeoutError::from),
             Some(deadline) => requests.recv_deadline(deadline),
         }
@@ -131,6 +134,7 @@ impl<'a> Apply<'a> {
         let mut replica = shared.replica.write();
         self.begin(&replica);
         for request in drained {
+            self.forgetting.stir();
             match request {
                 Request::Write(mut batch, slot) => {
                     if batch.pushes_from.is_some() {
@@ -140,12 +144,11 @@ impl<'a> Apply<'a> {
                     self.write(&mut replica, &mut batch, now_us);
                     self.answers.push((batch, slot));
                 }
-                Request::Receive(updates, link) => {
-                    self.receive(&mut replica, updates, &link, now_us);
-                }
+                Request::Receive(all, link) => self.receive(&mut replica, all, &link, now_us),
                 Request::Status { clock, applied, link, answered } => {
                     let heard = replica.witness(clock, now_us).map_err(Refusal::Clock);
-                    if let Err(error) = heard.and_then(|()| replica.check_peer(&applied)) {
+                    let heard = heard.and_then(|()| replica.check_peer(link.peer, &applied));
+                    if let Err(error) = heard {
                         self.refuse(&link, &error);
                     } else if let Some(address) = answered {
                         shared.mesh.answered(&address);
@@ -170,6 +173,7 @@ impl<'a> Apply<'a> {
         }
         self.settle_order(&mut replica, now_us);
         self.commit(&mut replica);
+        self.forget(&mut replica);
         drop::<RwLockWriteGuard<'_, Replica>>(replica);
         self.tend_disk(stop);
         for (batch, slot) in self.answers.drain(..) {
@@ -301,7 +305,9 @@ impl<'a> Apply<'a> {
         link: &Arc<Link>,
         now_us: u64,
     ) {
-        if self.shared.desk.drops() {
+        let shared = self.shared;
+        let joining = opening::is_joining(shared, replica);
+        if joining || shared.desk.drops() || shared.mesh.is_outlived(link) {
             return;
         }
         for update in updates {

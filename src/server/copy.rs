@@ -55,6 +55,7 @@ impl<'a> Copy<'a> {
     pub(super) fn begin(shared: &'a Shared) -> Self {
         // While the replica is held, nothing is applied.
         let _held = shared.replica.read();
+        shared.copies.fetch_add(1, Ordering::SeqCst);
         let (installs, cursor) = (shared.installs.load(Ordering::SeqCst), shared.log.end());
         Self { shared, installs, cursor, begun: 0, keys: Vec::new(), copied: None }
     }
@@ -99,6 +100,12 @@ impl<'a> Copy<'a> {
         }
         let (applied, clock) = (replica.applied().clone(), replica.clock().last());
         Ok(Copied { applied, clock, floor: replica.floor(), sequence: self.shared.log.end() })
+    }
+}
+
+impl Drop for Copy<'_> {
+    fn drop(&mut self) {
+        self.shared.copies.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::protocol::link::Hello;
 use crate::protocol::resp::{Argument, Asked, Decoder};
 
 use super::link_in;
+use super::membership;
 use super::shared::Shared;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -206,6 +207,7 @@ fn refused(shared: &Shared, address: &str, error: String) -> Failure {
             }
             return Failure::Expected;
         }
+        "FORGOTTEN" if id == Some(shared.options.id) => membership::forgotten(shared),
         "DUPLICATE" => {
             let life: Option<u64> = words.next().and_then(|word| word.parse().ok());
             if id == Some(shared.options.id) && life == Some(shared.life) {

@@ -11,6 +11,7 @@ use crate::trace::What;
 
 use super::glob::Pattern;
 use super::handoff::Own;
+use super::membership;
 use super::parts::PARTS;
 use super::session::{ReplyTo, Session, Step};
 use super::wait::{self, Wait};
@@ -110,6 +111,7 @@ impl Session {
             C::Pending => self.lines(&self.shared.pending()),
             C::Servers => self.lines(&self.shared.servers()),
             C::Delay { .. } | C::Cut { .. } | C::Heal { .. } => self.fault(&command),
+            C::Forget { server } => self.forget(server),
             C::Info => bulk_into(&mut self.out, self.shared.info().as_bytes()),
             C::Shutdown => {
                 self.shared.stopping.request(None);
@@ -264,6 +266,19 @@ impl Session {
                 Step::Next
             }
             _ => Step::Wait(Wait::After { versions, deadline: wait::deadline(timeout_ms) }),
+        }
+    }
+
+    fn forget(&mut self, server: u32) {
+        let shared = Arc::clone(&self.shared);
+        match shared.mesh.forget(server) {
+            Ok(()) => {
+                log::info!("Server {} forgets server {server}", shared.options.id);
+                membership::keep(&shared);
+                shared.wake_all();
+                self.out.extend_from_slice(OK);
+            }
+            Err(error) => self.error(&error),
         }
     }
 

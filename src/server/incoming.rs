@@ -39,6 +39,8 @@ pub(super) struct Install {
     pub(super) end: End,
     /// The snapshot alone, on disk.
     pub(super) draft: Option<Draft>,
+    /// Over which it came.
+    pub(super) link: Arc<Link>,
 }
 
 /// What became of it.
@@ -87,7 +89,8 @@ pub(super) fn take(
             incoming.add(&entry).map_err(|failure| not_kept(shared, &failure))
         }
         (Frame::End(end), Some(_)) => {
-            let installed = incoming.take().map_or(Ok(()), |incoming| incoming.finish(shared, end));
+            let taken = incoming.take();
+            let installed = taken.map_or(Ok(()), |incoming| incoming.finish(shared, link, end));
             give_up(shared, link);
             installed
         }
@@ -138,7 +141,7 @@ impl Incoming {
         draft.sync()
     }
 
-    fn finish(mut self, shared: &Shared, end: End) -> Result<(), String> {
+    fn finish(mut self, shared: &Shared, link: &Arc<Link>, end: End) -> Result<(), String> {
         if end.entries != self.entries {
             let (count, told) = (self.entries, end.entries);
             return Err(format!("its snapshot has {count} entries and should have {told}"));
@@ -146,7 +149,8 @@ impl Incoming {
         self.end_draft(&end).map_err(|failure| not_kept(shared, &failure))?;
         let sequence = merge_own(shared, &mut self.stores, &end.applied)?;
         let Self { stores, draft, .. } = self;
-        let mut install = Box::new(Install { stores, sequence, end, draft });
+        let mut install =
+            Box::new(Install { stores, sequence, end, draft, link: Arc::clone(link) });
         loop {
             let (answer, answered) = crossbeam_channel::bounded(1);
             let stopping = || "this server stops".to_owned();

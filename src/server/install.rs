@@ -34,7 +34,10 @@ impl Apply<'_> {
         if !self.catch_up(&mut install) {
             return Installed::Behind(install);
         }
-        let Install { mut stores, end, draft, .. } = *install;
+        let Install { mut stores, end, draft, link, .. } = *install;
+        if self.shared.mesh.is_outlived(&link) {
+            return Installed::Refused("the server that sent it has started anew".to_owned());
+        }
         let checked = replica.check_snapshot(&end.applied, end.clock, now_us);
         if let Err(refusal) = checked {
             if matches!(refusal, Refusal::Reused(_)) {

@@ -47,6 +47,7 @@ impl Shared {
             format!("snapshots_taken:{}\r\n", self.installs.load(Ordering::Relaxed)),
             format!("# Memory\r\nused_memory_log:{}\r\n", self.log.bytes()),
             format!("# Keyspace\r\nkeys:{}", self.parts.len()),
+            format!("deletes_kept:{}", self.parts.delete_count()),
         ];
         lines.iter().fold(String::new(), |text, line| text + line + "\r\n")
     }

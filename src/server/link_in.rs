@@ -15,6 +15,7 @@ use crate::trace::What;
 
 use super::incoming;
 use super::link_out;
+use super::membership;
 use super::mesh::{Link, Refused};
 use super::shared::{Request, Shared, now_us};
 
@@ -24,10 +25,11 @@ pub(super) const SILENCE: Duration = Duration::from_secs(3);
 /// The hello that this server sends.
 pub(super) fn own_hello(shared: &Shared) -> Hello {
     let options = &shared.options;
-    let (id, life) = (options.id, shared.life);
+    let (id, life, born) = (options.id, shared.life, shared.mesh.lock().born);
+    let (address, name) = (shared.advertised.clone(), options.name.clone());
     let replica = shared.replica.read();
     Hello {
-        who: Known { id, life, address: shared.advertised.clone(), name: options.name.clone() },
+        who: Known { id, life, born, address, name },
         order: options.order.to_string(),
         clock_kind: options.clock.to_string(),
         status: shared.mesh.own_status(&replica, options.discovery),
@@ -71,6 +73,16 @@ pub(super) fn greet(
     Clock::new(options.clock)
         .witness(hello.status.clock, now_us())
         .map_err(|error| format!("ERR server {id} refuses server {}: {error}", who.id))?;
+    let gone = &hello.status.gone;
+    if gone.get(&id).is_some_and(|&born| shared.mesh.lock().born <= born) {
+        membership::forgotten(shared);
+        return Err(format!("FORGOTTEN {id} this server was forgotten, and begins anew"));
+    }
+    let stranger = shared.replica.read().check_stranger(who.id, &hello.status.applied);
+    if let Err(refusal) = stranger {
+        log::error!("Server {id} refuses server {}: {refusal}", who.id);
+        return Err(format!("ERR server {id}: {refusal}"));
+    }
     let link = Arc::new(Link {
         peer: who.id,
         life: who.life,
@@ -86,6 +98,7 @@ pub(super) fn greet(
         Ok(()) => Ok(link),
         Err(Refused::Linked) => Err(format!("LINKED {id} there is a link between us already")),
         Err(Refused::Cut) => Err(format!("CUT {id} this link is cut; HEAL undoes it")),
+        Err(Refused::Forgotten) => Err(format!("FORGOTTEN {} this server was forgotten", who.id)),
         Err(Refused::Duplicate) => {
             log::error!(
                 "Server {id} refuses {}: a live server has the id {} already",
@@ -131,7 +144,9 @@ pub(super) fn run(
     let id = shared.options.id;
     let status = hello.status;
     // In this order: under the rule `total` a server opens when all that it knows of know it.
+    membership::hear(shared, &status.gone);
     learn(shared, &status.servers);
+    membership::keep(shared);
     tell(shared, link, status.clock, status.applied.clone(), answered);
     let addresses: Vec<String> =
         shared.mesh.lock().linked().map(|peer| peer.known.address.clone()).collect();
@@ -180,7 +195,9 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
                 Frame::Ack(version) => acknowledge(shared, link, version),
                 Frame::Status(status) => {
                     tell(shared, link, status.clock, status.applied.clone(), None);
+                    membership::hear(shared, &status.gone);
                     learn(shared, &status.servers);
+                    membership::keep(shared);
                     shared.mesh.hear(link, |peer| peer.status = status);
                 }
                 Frame::Promise(timestamp) => {

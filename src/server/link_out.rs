@@ -18,7 +18,7 @@ use crate::core::{Applied, Chain, Order, Version};
 use crate::log::Entry;
 use crate::log::disk::{self, ReadError};
 use crate::protocol::encode::array_into;
-use crate::protocol::link::Frame;
+use crate::protocol::link::{Frame, Status};
 use crate::protocol::resp::Decoder;
 
 use super::connection::WRITE_PATIENCE;
@@ -240,12 +240,25 @@ impl LinkOut<'_> {
         changed
     }
 
+    /// Whether the peer has no data and takes none one by one: it asks for a snapshot, or begins with
+    /// nothing (rule R8).
+    fn is_joining(&self) -> bool {
+        let mesh = self.shared.mesh.lock();
+        let status = mesh.peers.get(&self.link.peer).map(|peer| &peer.status);
+        let empty = |status: &Status| status.above.is_none() && status.applied.chain_count() == 0;
+        self.shared.options.order == Order::Causal && status.is_some_and(empty)
+    }
+
     /// Begins again at the oldest update that is kept, and with what the peer says it has applied.
     fn start_again(&mut self) {
         let base = self.shared.log.base();
         let applied = self.shared.mesh.lock().applied_at(self.link.peer).cloned();
         self.sent = applied.unwrap_or_default();
         self.overtaken.clear();
+        if self.is_joining() {
+            (self.cursor, self.old) = (None, None);
+            return;
+        }
         self.cursor = self.sent.covers_all(&base).then(|| self.shared.log.start());
         let disk = self.shared.disk.get().filter(|_| self.cursor.is_none());
         self.old = disk.and_then(|disk| disk.cursor(&self.sent));

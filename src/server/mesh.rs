@@ -70,7 +70,11 @@ pub(super) struct Delays {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// When this server's data began: its first life, or the first since it was forgotten.
+    pub(super) born: u64,
     pub(super) peers: BTreeMap<u32, Peer>,
+    /// The servers that were forgotten, and when their data began.
+    pub(super) gone: BTreeMap<u32, u64>,
     /// Addresses among `--peers` that have not answered since the start (rule R4).
     pub(super) awaited: BTreeSet<String>,
     /// Who answered at which address.
@@ -85,6 +89,8 @@ pub(super) struct State {
 
 #[derive(Debug)]
 pub(super) struct Mesh {
+    /// This server's id and life.
+    pub(super) own: (u32, u64),
     state: Mutex<State>,
     changed: Condvar,
     /// Counts changes of the links, so that the threads `out-N` tell their peers at once.
@@ -100,16 +106,23 @@ pub(super) enum Refused {
     Duplicate,
     /// The link is cut.
     Cut,
+    /// That server was forgotten, and has what it had before.
+    Forgotten,
 }
 
 impl Mesh {
-    pub(super) fn new(options: &Options) -> Self {
-        let mut state =
-            State { awaited: options.peers.iter().cloned().collect(), ..State::default() };
+    pub(super) fn new(options: &Options, life: u64) -> Self {
+        let awaited = options.peers.iter().cloned().collect();
+        let mut state = State { born: life, awaited, ..State::default() };
         for delay in &options.delays {
             state.delay(delay.server, delay.key.as_deref(), delay.delay_ms);
         }
-        Self { state: Mutex::new(state), changed: Condvar::new(), links_epoch: AtomicU64::new(0) }
+        Self {
+            own: (options.id, life),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            links_epoch: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,6 +175,9 @@ impl Mesh {
         let mut state = self.state.lock();
         if state.cut.contains(&who.id) {
             return Err(Refused::Cut);
+        }
+        if state.has_forgotten(who) {
+            return Err(Refused::Forgotten);
         }
         if let Some(peer) = state.peers.get(&who.id)
             && let Some(old) = peer.link.as_ref().filter(|old| !old.is_closed())
@@ -220,7 +236,10 @@ impl Mesh {
     pub(super) fn learn(&self, own_id: u32, servers: &[Known]) -> Vec<String> {
         let mut state = self.state.lock();
         let mut news = Vec::new();
-        for known in servers.iter().filter(|known| known.id != own_id) {
+        for known in servers {
+            if known.id == own_id || state.has_forgotten(known) {
+                continue;
+            }
             let old = state.peers.get(&known.id);
             let newer = old.is_none_or(|peer| peer.link.is_none() && peer.known.life < known.life);
             if newer {
@@ -287,11 +306,16 @@ impl Mesh {
             Some((link.peer, Linked { life: link.life, above: peer.status.above }))
         };
         let servers = state.peers.values().map(|peer| peer.known.clone());
+        let others = state.peers.values().map(|peer| (peer.known.id, peer.known.life));
         Status {
             clock: replica.clock().last(),
             above: replica.writes_above(),
             applied: replica.applied().clone(),
             links: state.peers.values().filter_map(live).collect(),
+            lives: others.chain([self.own]).collect(),
+            held: replica.pending().lowest(),
+            floor: replica.floor(),
+            gone: state.gone.clone(),
             servers: if tell_servers { servers.collect() } else { Vec::new() },
         }
     }

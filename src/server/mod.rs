@@ -41,6 +41,7 @@ mod desk;
 mod dial;
 mod disk;
 mod execute;
+mod forgetting;
 mod glob;
 mod greeting;
 mod handoff;
@@ -49,6 +50,7 @@ mod install;
 mod introspection;
 mod link_in;
 mod link_out;
+mod membership;
 mod mesh;
 mod opening;
 mod options;
@@ -65,6 +67,7 @@ mod wait;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use disk::Disk;
@@ -93,10 +96,14 @@ impl Server {
         let disk = match &shared.options.data_dir {
             Some(directory) => {
                 let restored = restore::restore(&shared, directory).map_err(io::Error::other)?;
+                membership::restore(&shared, directory)?;
                 Some(Disk::start(&shared, restored)?)
             }
             None => None,
         };
+        if opening::is_joining(&shared, &shared.replica.read()) {
+            shared.opened_with.store(u64::MAX, Ordering::SeqCst);
+        }
         if peers.is_empty() {
             // There is nobody to hear from.
             opening::open(&shared);
@@ -122,6 +129,25 @@ impl Server {
     /// The address it listens on.
     pub fn address(&self) -> std::net::SocketAddr {
         self.shared.address
+    }
+
+    /// Runs a server to its end. One that was forgotten by its cluster (`FORGET`) and came back all the
+    /// same begins anew, without its data. Blocks.
+    ///
+    /// # Errors
+    /// Why it could not be started, or could not go on.
+    pub fn run(listener: &TcpListener, options: &Options) -> Result<(), String> {
+        loop {
+            let started = listener.try_clone().and_then(|own| Self::start(own, options.clone()));
+            let server = started.map_err(|error| error.to_string())?;
+            let shared = Arc::clone(&server.shared);
+            let ended = server.wait();
+            if !shared.is_forgotten.load(Ordering::SeqCst) {
+                return ended;
+            }
+            membership::set_aside(&shared)
+                .map_err(|error| format!("cannot put the old data aside: {error}"))?;
+        }
     }
 
     /// Blocks until a client asks for `SHUTDOWN` or the server cannot go on, then stops it.

@@ -7,7 +7,7 @@
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::core::{Applied, Order, Shown, Store, Version};
+use crate::core::{Applied, Horizon, Order, Shown, Store, Version};
 
 /// How many parts there are. A `SCAN` cursor is a part's number.
 pub(super) const PARTS: usize = 64;
@@ -75,6 +75,19 @@ impl Parts {
         for (part, store) in self.parts.iter().zip(stores) {
             store.drop_forgotten(applied, |key| part.read().has(key));
         }
+    }
+
+    /// Forgets deletes, see [`Store::forget`]: part after part, as none is needed any more.
+    pub(super) fn forget(&self, horizon: &Horizon) -> (u64, usize) {
+        self.parts.iter().fold((0, 0), |(floor, count), part| {
+            let (highest, forgotten) = part.write().forget(horizon);
+            (floor.max(highest), count + forgotten)
+        })
+    }
+
+    /// How many deletes are kept.
+    pub(super) fn delete_count(&self) -> usize {
+        self.parts.iter().map(|part| part.read().delete_count()).sum()
     }
 
     /// The keys of one part, deleted ones among them.

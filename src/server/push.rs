@@ -126,9 +126,13 @@ impl Session {
 
     /// Whether a snapshot was taken in since it joined. What that brought is in no log, and what
     /// comes behind it may be an effect of it.
+    ///
+    /// What a server without data takes in at its start counts as there before.
     fn has_missed(&self) -> bool {
+        let Some(joined) = &self.joined else { return false };
         let installs = self.shared.installs.load(Ordering::SeqCst);
-        self.joined.as_ref().is_some_and(|joined| joined.installs != installs)
+        let opened_with = self.shared.opened_with.load(Ordering::SeqCst);
+        installs > joined.installs.max(opened_with)
     }
 
     fn fall_behind(&mut self) {

@@ -87,9 +87,19 @@ pub(super) struct Shared {
     /// The log on disk, if there is one.
     pub(super) disk: OnceLock<OnDisk>,
     pub(super) mesh: Mesh,
+    /// What the data directory says of who is known.
+    pub(super) kept_members: Mutex<String>,
+    /// The cluster has forgotten this server.
+    pub(super) is_forgotten: AtomicBool,
     pub(super) desk: Desk,
     /// How many snapshots were taken in. What they brought is not in the log.
     pub(super) installs: AtomicU64,
+    /// How many of them a server without data had when it began to take writes; before that, any
+    /// number is fine. 0 if it has data.
+    pub(super) opened_with: AtomicU64,
+    /// How many copies of the store are being made. What they read of the log must be what they find
+    /// in the store.
+    pub(super) copies: AtomicUsize,
     pub(super) apply: Sender<Request>,
     /// Whether writes are still refused (rule R4).
     pub(super) loading: AtomicBool,
@@ -123,6 +133,7 @@ impl Shared {
         let replica = Replica::new(id, clock, order, Limits::default());
         let log = Arc::new(Log::new(tail_bytes_max));
         let apart = order.shows_apart().then(|| Arc::new(Log::new(tail_bytes_max)));
+        let life = now_us();
         let trace = options.trace.as_ref().map(|path| Trace::open(id, path)).transpose()?;
         if let Some(trace) = &trace {
             trace.start(&options);
@@ -130,7 +141,7 @@ impl Shared {
         Ok(Self {
             address,
             advertised,
-            life: now_us(),
+            life,
             started: Instant::now(),
             replica: RwLock::new(replica),
             chain_count: AtomicUsize::new(0),
@@ -139,9 +150,13 @@ impl Shared {
             log,
             trace,
             disk: OnceLock::new(),
-            mesh: Mesh::new(&options),
+            mesh: Mesh::new(&options, life),
+            kept_members: Mutex::default(),
+            is_forgotten: AtomicBool::new(false),
             desk: Desk::default(),
             installs: AtomicU64::new(0),
+            opened_with: AtomicU64::new(0),
+            copies: AtomicUsize::new(0),
             apply,
             loading: AtomicBool::new(true),
             stopping: Stopping::default(),

@@ -20,7 +20,7 @@ pub(crate) fn hello(id: u32) -> Hello {
     let address = "127.0.0.1:1".to_owned();
     let status = Status { above: Some(0), ..Status::default() };
     Hello {
-        who: Known { id, life: now_us(), address, name: "raw".to_owned() },
+        who: Known { id, life: now_us(), born: now_us(), address, name: "raw".to_owned() },
         order: "causal".to_owned(),
         clock_kind: "physical".to_owned(),
         status,

@@ -214,7 +214,7 @@ fn snapshot_file(directory: &Directory, kind: Kind) -> (Vec<Entry>, End) {
     let entries = [("x", Some("@ 0 0"), 10), ("gone", None, 20), ("\r\n", Some("grüße"), 30)];
     let entries = entries.map(entry).to_vec();
     let applied: Applied = "(10, 1)..(30, 1)".parse().expect("it is one");
-    let end = End { applied, clock: 31, entries: 3 };
+    let end = End { applied, clock: 31, floor: 0, entries: 3 };
     fs::create_dir_all(directory).expect("there is room");
     let mut draft = Draft::create(&directory.0, kind, 1).expect("there is room");
     let mut out = Vec::new();

@@ -132,7 +132,7 @@ fn keep(
     }
     draft.add(&out).expect("there is room");
     out.clear();
-    end_into(&mut out, &End { applied, clock: 60, entries: entries.len() as u64 });
+    end_into(&mut out, &End { applied, clock: 60, floor: 0, entries: entries.len() as u64 });
     draft.add(&out).expect("there is room");
     let Kept { path, .. } = draft.keep(sequence).expect("there is room");
     let bytes = fs::read(&path).expect("it is there");

@@ -22,8 +22,11 @@ impl World {
             self.send_snapshot(from, to);
             return Ok(());
         }
-        let applied = self.nodes[to].server.replica.applied().clone();
-        let greeted = self.nodes[from].server.replica.check_peer(&applied);
+        let (id, applied) = {
+            let replica = &self.nodes[to].server.replica;
+            (replica.id(), replica.applied().clone())
+        };
+        let greeted = self.nodes[from].server.replica.check_peer(id, &applied);
         check(greeted.is_ok(), Promise::Uniqueness, || format!("hello is refused: {greeted:?}"))?;
         let life = self.life(from);
         let (sender, receiver) = (&self.nodes[from], &self.nodes[to]);

@@ -113,7 +113,7 @@ impl World {
 
     fn hear(&mut self, to: usize, status: Status) -> Result<(), Violation> {
         let (id, node) = (self.id(to), &mut self.nodes[to]);
-        let let_in = node.server.replica.check_stranger(status.from, &status.record.applied);
+        let let_in = node.server.replica.check_peer(status.from, &status.record.applied);
         let witnessed = node.server.replica.witness(status.clock, self.now_us);
         witnessed.expect("the clocks are less than a minute apart");
         check(let_in.is_ok(), Promise::Uniqueness, || format!("refused at {id}: {let_in:?}"))?;

@@ -42,6 +42,15 @@ impl Replica {
         wrong.map_or(Ok(()), |version| Err(Refusal::Reused(version)))
     }
 
+    /// If this life has not written yet, it will write above what others know of its older ones.
+    pub(super) fn write_above(&mut self, applied: &Applied) {
+        let own = applied.iter().filter(|&(server, _)| server == self.id);
+        if let (None, Some(above)) = (self.chain, self.writes_above) {
+            let known = own.map(|(_, chain)| chain.last.min(self.clock.last())).max();
+            self.writes_above = Some(above.max(known.unwrap_or_default()));
+        }
+    }
+
     /// Takes in what a snapshot has, in one step; the surroundings merge its store into theirs, as
     /// last-writer-wins has it, *before* they do what `effects` say: that is what was held back
     /// here and waited for something that the snapshot has. What the snapshot has itself is held no
@@ -59,7 +68,7 @@ impl Replica {
         self.check_snapshot(applied, clock, now_us)?;
         let highest = applied.iter().map(|(_, chain)| chain.last).max().unwrap_or_default();
         self.clock.witness(clock.max(highest), now_us).map_err(Refusal::Clock)?;
-        self.check_peer(applied)?;
+        self.write_above(applied);
         self.applied.raise_all(applied);
         let held = self.pending.iter().map(|held| held.update.version);
         let covered: Vec<Version> = held.filter(|&version| applied.covers(version)).collect();

@@ -165,6 +165,7 @@ impl<'a> Apply<'a> {
                     self.disk_done(noted.unwrap_or(Ok(())));
                 }
                 Request::Compacted(done) => self.compacted(done.as_ref()),
+                Request::Members => {}
                 Request::Stop => stop = true,
             }
             if self.publisher.is_large() {

@@ -271,13 +271,8 @@ impl Session {
 
     fn forget(&mut self, server: u32) {
         let shared = Arc::clone(&self.shared);
-        match shared.mesh.forget(server) {
-            Ok(()) => {
-                log::info!("Server {} forgets server {server}", shared.options.id);
-                membership::keep(&shared);
-                shared.wake_all();
-                self.out.extend_from_slice(OK);
-            }
+        match membership::forget(&shared, server) {
+            Ok(()) => self.out.extend_from_slice(OK),
             Err(error) => self.error(&error),
         }
     }

@@ -78,6 +78,10 @@ pub(super) fn greet(
         membership::forgotten(shared);
         return Err(format!("FORGOTTEN {id} this server was forgotten, and begins anew"));
     }
+    let forgotten = || format!("FORGOTTEN {} this server was forgotten", who.id);
+    if shared.mesh.lock().has_forgotten(who) {
+        return Err(forgotten());
+    }
     let stranger = shared.replica.read().check_stranger(who.id, &hello.status.applied);
     if let Err(refusal) = stranger {
         log::error!("Server {id} refuses server {}: {refusal}", who.id);
@@ -98,7 +102,7 @@ pub(super) fn greet(
         Ok(()) => Ok(link),
         Err(Refused::Linked) => Err(format!("LINKED {id} there is a link between us already")),
         Err(Refused::Cut) => Err(format!("CUT {id} this link is cut; HEAL undoes it")),
-        Err(Refused::Forgotten) => Err(format!("FORGOTTEN {} this server was forgotten", who.id)),
+        Err(Refused::Forgotten) => Err(forgotten()),
         Err(Refused::Duplicate) => {
             log::error!(
                 "Server {id} refuses {}: a live server has the id {} already",

@@ -19,7 +19,7 @@ use crate::core::{Replica, Settled};
 use crate::protocol::link::{Known, Status};
 
 use super::mesh::{Link, Mesh, Peer, State};
-use super::shared::Shared;
+use super::shared::{Request, Shared};
 
 const FILE: &str = "cluster";
 
@@ -101,11 +101,7 @@ impl Mesh {
         state.peers.get(&link.peer).is_none_or(|peer| peer.known.life != link.life)
     }
 
-    /// `FORGET`.
-    ///
-    /// # Errors
-    /// Why not: it is not known, or it is alive.
-    pub(super) fn forget(&self, server: u32) -> Result<(), String> {
+    fn forget(&self, server: u32) -> Result<(), String> {
         if server == self.own.0 {
             return Err("ERR a server cannot forget itself; ask another one".to_owned());
         }
@@ -125,24 +121,40 @@ impl Mesh {
         }
         let born = peer.known.born;
         state.forget(server, born);
-        drop(state);
-        self.links_changed();
         Ok(())
     }
 }
 
-/// A peer tells which servers were forgotten.
+/// `FORGET`. Blocks while the apply thread's channel is full.
+///
+/// # Errors
+/// The text of the error reply: that server is not known, or it is alive.
+pub(super) fn forget(shared: &Shared, server: u32) -> Result<(), String> {
+    shared.mesh.forget(server)?;
+    changed(shared, server);
+    keep(shared);
+    Ok(())
+}
+
+/// A peer tells which servers were forgotten. Blocks as [`forget`] does.
 pub(super) fn hear(shared: &Shared, gone: &BTreeMap<u32, u64>) {
     let id = shared.options.id;
     for (&server, &born) in gone.iter().filter(|&(&server, _)| server != id) {
         if shared.mesh.lock().forget(server, born) {
-            log::info!("Server {id} forgets server {server}: it will not come back");
-            shared.mesh.links_changed();
+            changed(shared, server);
         }
     }
     if gone.get(&id).is_some_and(|&born| shared.mesh.lock().born <= born) {
         forgotten(shared);
     }
+}
+
+fn changed(shared: &Shared, server: u32) {
+    let id = shared.options.id;
+    log::info!("Server {id} forgets server {server}: it will not come back");
+    shared.mesh.links_changed();
+    shared.wake_all();
+    drop(shared.apply.send(Request::Members));
 }
 
 /// The cluster has forgotten this server: it stops, and begins anew without its data.

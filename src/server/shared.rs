@@ -52,6 +52,8 @@ pub(super) enum Request {
     Synced(Synced),
     /// What came of a compaction; `None`: nothing.
     Compacted(Option<Compacted>),
+    /// Who is known has changed: perhaps something can be forgotten now.
+    Members,
     /// Everything else has ended.
     Stop,
 }

@@ -1,11 +1,12 @@
-//! `causal-lab`: the demo, three servers or two clients in one terminal, the checker, and torture.
+//! `causal-lab`: the demo, three servers or two clients in one terminal, the checker, torture and
+//! the benchmarks.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use causal_kv::arguments::{self, Arguments, Wrong};
 use causal_kv::lab::play::command as play;
-use causal_kv::lab::{check, clients, demo, diagram, explore, ports, servers, torture};
+use causal_kv::lab::{bench, check, clients, demo, diagram, explore, ports, servers, torture};
 
 const HELP: &str = "\
 Shows what a causally consistent store does.
@@ -38,11 +39,17 @@ Usage: causal-lab SUBCOMMAND
              [--seconds S] [--servers N] [--clients C] [--seed X] [--order O] [--data] [--keep DIR];
              30 s, 3 servers, 6 clients if nothing is said; --data gives each server a data
              directory, and no acknowledged write may be lost in a kill; DIR keeps the histories,
-             what the servers said, and their data. Exit status 0: all held, 1: it did not, 2: it could not be tried
+             what the servers said, and their data.
+             Exit status 0: all held, 1: it did not, 2: it could not be tried
+  bench      what causality costs, measured on real servers: bench [--repeat N] [--quick] [-o F.md];
+             medians of N runs (5); --quick does less and fewer; F.md gets the table as markdown.
+             --redis also measures beside Redis, with redis-server, redis-benchmark and taskset
+             (5 to 10 minutes; under 3 with --quick). Needs a release build: make bench.
+             Exit status 0: all was measured, 1: not all, 2: the options are wrong
 
   --help, --version";
 
-const SUBCOMMANDS: &str = "demo, servers, clients, check, play, explore, diagram or torture";
+const SUBCOMMANDS: &str = "demo, servers, clients, check, play, explore, diagram, torture or bench";
 
 /// What is to be done; gives whether it turned out well.
 type Task = Box<dyn FnOnce() -> Result<bool, String>>;
@@ -115,6 +122,10 @@ fn task(line: &mut Arguments) -> Result<Task, Wrong> {
         "torture" => {
             let request = torture::request(line)?;
             Box::new(move || torture::run(&request))
+        }
+        "bench" => {
+            let request = bench::request(line)?;
+            Box::new(move || bench::run(&request))
         }
         _ => return Err(format!("'{name}' is not a subcommand: {SUBCOMMANDS}; see --help")),
     })

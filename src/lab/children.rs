@@ -43,6 +43,8 @@ struct Server {
     name: String,
     /// 0 before its first start.
     port: u16,
+    /// Where the others dial it.
+    dialled: u16,
     life: Option<Life>,
 }
 
@@ -77,7 +79,23 @@ impl Children {
         keeps_data: bool,
         listener: Option<Sender<(usize, String)>>,
     ) -> Result<Self, String> {
-        let server = |name: &String| Server { name: name.clone(), port: 0, life: None };
+        Self::start_behind(names, arguments, folder, keeps_data, listener, |_, port| Ok(port))
+    }
+
+    /// The same, but the others dial a server on the port that `way` gives for its place and its own
+    /// port: something stands there that leads to it. It is asked once for each server.
+    ///
+    /// # Errors
+    /// As above, or `way` has none.
+    pub(super) fn start_behind(
+        names: &[String],
+        arguments: &[String],
+        folder: &Path,
+        keeps_data: bool,
+        listener: Option<Sender<(usize, String)>>,
+        mut way: impl FnMut(usize, u16) -> Result<u16, String>,
+    ) -> Result<Self, String> {
+        let server = |name: &String| Server { name: name.clone(), port: 0, dialled: 0, life: None };
         let mut children = Self {
             servers: names.iter().map(server).collect(),
             arguments: arguments.to_vec(),
@@ -88,6 +106,7 @@ impl Children {
         };
         for place in 0..children.servers.len() {
             children.begin(place)?;
+            children.servers[place].dialled = way(place, children.servers[place].port)?;
         }
         for place in 0..children.count() {
             for other in 0..place {
@@ -114,7 +133,17 @@ impl Children {
 
     /// Where it listens, in all its lives, as `host:port`.
     pub(super) fn address(&self, place: usize) -> String {
-        format!("127.0.0.1:{}", self.servers[place].port)
+        format!("127.0.0.1:{}", self.port(place))
+    }
+
+    /// The same, just the port.
+    pub(super) fn port(&self, place: usize) -> u16 {
+        self.servers[place].port
+    }
+
+    /// Its process id; `None` if it does not run.
+    pub(super) fn pid(&self, place: usize) -> Option<u32> {
+        self.servers[place].life.as_ref().map(|life| life.child.id())
     }
 
     /// Whether it was started and not killed since.
@@ -232,8 +261,8 @@ impl Children {
         let server = &self.servers[place];
         let mut line = self.words(place, server.port);
         let others =
-            self.servers.iter().filter(|other| other.port != 0 && other.name != server.name);
-        let peers: Vec<String> = others.map(|other| other.port.to_string()).collect();
+            self.servers.iter().filter(|other| other.dialled != 0 && other.name != server.name);
+        let peers: Vec<String> = others.map(|other| other.dialled.to_string()).collect();
         if !peers.is_empty() {
             line.extend(["--peers".to_owned(), peers.join(",")]);
         }

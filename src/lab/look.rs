@@ -25,9 +25,16 @@ pub(super) struct Held {
 /// The server does not answer, or does not say.
 pub(super) fn info(client: &mut Client, field: &str) -> Result<String, String> {
     let reply = asked(client, &["INFO"])?;
-    let mut fields =
-        reply.text().unwrap_or_default().lines().filter_map(|line| line.split_once(':'));
-    let found = fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim().to_owned());
+    field_of(reply.text().unwrap_or_default(), field).map(str::to_owned)
+}
+
+/// A field of what `INFO` has answered.
+///
+/// # Errors
+/// It is not there.
+pub(super) fn field_of<'a>(text: &'a str, field: &str) -> Result<&'a str, String> {
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let found = fields.find(|(name, _)| *name == field).map(|(_, value)| value.trim());
     found.ok_or_else(|| format!("INFO does not say {field}"))
 }
 

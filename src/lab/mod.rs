@@ -4,6 +4,7 @@
 //! - [`clients`]: Alice and Bob play the scenario against them.
 //! - [`demo`]: both, in one go, watched and judged.
 //! - [`torture`]: random load and random faults on real servers, then the checker.
+//! - [`mod@bench`]: what causality costs, and the store beside Redis.
 //! - [`history`], [`checker`] and [`check`]: what clients recorded, and whether causal order held;
 //!   [`plume`] asks others for a second opinion.
 //! - [`script`] and [`play`]: what is to happen, written down, and what then happened, on real
@@ -22,6 +23,7 @@
 //! so Ctrl-C reaches them, too. Should this process be killed alone, their standard input ends, and
 //! with it they do.
 
+pub mod bench;
 pub mod check;
 pub mod checker;
 mod children;

@@ -212,7 +212,7 @@ pub(super) fn spawn(program: &str, arguments: &[String]) -> Result<(Child, PipeR
 }
 
 /// The program of this name in the directory of this one.
-fn beside(program: &str) -> Result<PathBuf, String> {
+pub(super) fn beside(program: &str) -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| format!("where am I? {error}"))?;
     let path = own.with_file_name(program);
     if path.exists() {

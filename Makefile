@@ -5,7 +5,7 @@ PORT ?= 60001
 ID ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help cargo build demo run-servers run-clients client test check doc clean
+.PHONY: help cargo build demo run-servers run-clients client test check bench doc clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ check: cargo ## format, clippy, docs, tests
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps
 	$(CARGO) test
+
+bench: cargo ## what causality costs, and the store beside Redis (5 to 10 minutes)
+	@$(CARGO) build --release --quiet --bins
+	@$(CARGO) run --release --quiet --bin causal-lab -- bench --redis -o target/bench.md
 
 doc: cargo ## the tour of the source, as web pages
 	$(CARGO) doc --no-deps

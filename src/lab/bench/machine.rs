@@ -8,7 +8,8 @@ use std::process::Command;
 /// Where Linux tells of processes.
 const PROCESSES: &str = "/proc";
 
-/// What this machine is, for whoever reads the figures; with a colon behind each name.
+/// What this machine is, for whoever reads the figures, and how busy others keep it (how many threads
+/// ran or wanted to, in the last minute); with a colon behind each name.
 pub(super) fn description() -> Vec<String> {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -16,8 +17,11 @@ pub(super) fn description() -> Vec<String> {
     let model = model.and_then(|line| line.split_once(": ")).map_or("unknown", |(_, name)| name);
     let kernel = said("uname", &["-sr"]).unwrap_or_else(|| "unknown".to_owned());
     let day = said("date", &["-u", "+%Y-%m-%d"]).unwrap_or_else(|| "unknown".to_owned());
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("unknown").to_owned();
     vec![
         format!("processors: {cpus} x {model}"),
+        format!("load when it began: {load}"),
         format!("system: {kernel}"),
         format!("date: {day}"),
         format!("causal-kv: {}", env!("CARGO_PKG_VERSION")),

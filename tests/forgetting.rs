@@ -125,10 +125,15 @@ fn who_returns_though_forgotten_begins_anew() {
     nodes[0].client().write("k", "old");
     shows(three.address, "k", "old");
     // Nobody hears of this write.
-    nodes.iter().for_each(|node| node.client().ok(&["CUT", "3"]));
+    let both = |word: &str| {
+        for node in &nodes {
+            node.client().ok(&[word, "3"]);
+        }
+    };
+    both("CUT");
     three.client().write("lonely", "from 3");
     three.kill();
-    nodes.iter().for_each(|node| node.client().ok(&["HEAL", "3"]));
+    both("HEAL");
     nodes[0].client().ok(&["FORGET", "3"]);
     assert_eq!(nodes[0].client().integer(&["DEL", "k"]), 1);
     nodes[0].client().write("done", "yes");

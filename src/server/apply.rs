@@ -160,10 +160,7 @@ impl<'a> Apply<'a> {
                     drop(answer.send(self.install(&mut replica, install, now_us)));
                 }
                 Request::Promise(server, timestamp) => replica.promise(server, timestamp),
-                Request::Synced(synced) => {
-                    let noted = self.publisher.disk.as_mut().map(|disk| disk.synced(synced));
-                    self.disk_done(noted.unwrap_or(Ok(())));
-                }
+                Request::Synced(synced) => self.synced(synced),
                 Request::Compacted(done) => self.compacted(done.as_ref()),
                 Request::Members => {}
                 Request::Stop => stop = true,

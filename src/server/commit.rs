@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::Replica;
-use crate::log::disk::WriteError;
+use crate::log::disk::{Synced, WriteError};
 
 use super::apply::Apply;
 use super::compact::Compacted;
@@ -69,6 +69,12 @@ impl Apply<'_> {
             let done = if stop { disk.finish() } else { disk.tend() };
             self.disk_done(done);
         }
+    }
+
+    /// Takes what came of a sync.
+    pub(super) fn synced(&mut self, synced: Synced) {
+        let noted = self.publisher.disk.as_mut().map(|disk| disk.synced(synced));
+        self.disk_done(noted.unwrap_or(Ok(())));
     }
 
     /// Takes what came of a compaction.

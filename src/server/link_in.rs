@@ -73,20 +73,7 @@ pub(super) fn greet(
     Clock::new(options.clock)
         .witness(hello.status.clock, now_us())
         .map_err(|error| format!("ERR server {id} refuses server {}: {error}", who.id))?;
-    let gone = &hello.status.gone;
-    if gone.get(&id).is_some_and(|&born| shared.mesh.lock().born <= born) {
-        membership::forgotten(shared);
-        return Err(format!("FORGOTTEN {id} this server was forgotten, and begins anew"));
-    }
-    let forgotten = || format!("FORGOTTEN {} this server was forgotten", who.id);
-    if shared.mesh.lock().has_forgotten(who) {
-        return Err(forgotten());
-    }
-    let stranger = shared.replica.read().check_stranger(who.id, &hello.status.applied);
-    if let Err(refusal) = stranger {
-        log::error!("Server {id} refuses server {}: {refusal}", who.id);
-        return Err(format!("ERR server {id}: {refusal}"));
-    }
+    membership::check(shared, hello)?;
     let link = Arc::new(Link {
         peer: who.id,
         life: who.life,
@@ -102,7 +89,7 @@ pub(super) fn greet(
         Ok(()) => Ok(link),
         Err(Refused::Linked) => Err(format!("LINKED {id} there is a link between us already")),
         Err(Refused::Cut) => Err(format!("CUT {id} this link is cut; HEAL undoes it")),
-        Err(Refused::Forgotten) => Err(forgotten()),
+        Err(Refused::Forgotten) => Err(membership::forgotten_text(who.id)),
         Err(Refused::Duplicate) => {
             log::error!(
                 "Server {id} refuses {}: a live server has the id {} already",

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::core::{Replica, Settled};
-use crate::protocol::link::{Known, Status};
+use crate::protocol::link::{Hello, Known, Status};
 
 use super::mesh::{Link, Mesh, Peer, State};
 use super::shared::{Request, Shared};
@@ -123,6 +123,30 @@ impl Mesh {
         state.forget(server, born);
         Ok(())
     }
+}
+
+/// Whether a peer belongs to the cluster, as its hello tells; and whether this server does.
+///
+/// # Errors
+/// The text of the error reply.
+pub(super) fn check(shared: &Shared, hello: &Hello) -> Result<(), String> {
+    let (id, who) = (shared.options.id, &hello.who);
+    if hello.status.gone.get(&id).is_some_and(|&born| shared.mesh.lock().born <= born) {
+        forgotten(shared);
+        return Err(forgotten_text(id));
+    }
+    if shared.mesh.lock().has_forgotten(who) {
+        return Err(forgotten_text(who.id));
+    }
+    let stranger = shared.replica.read().check_stranger(who.id, &hello.status.applied);
+    stranger.map_err(|refusal| {
+        log::error!("Server {id} refuses server {}: {refusal}", who.id);
+        format!("ERR server {id}: {refusal}")
+    })
+}
+
+pub(super) fn forgotten_text(server: u32) -> String {
+    format!("FORGOTTEN {server} this server was forgotten by its cluster")
 }
 
 /// `FORGET`. Blocks while the apply thread's channel is full.

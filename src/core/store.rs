@@ -163,6 +163,14 @@ impl Store {
         values.chain(deletes).map(|(key, value, version)| (key, value, version.into()))
     }
 
+    /// Forgets up to `count` keys, deleted ones among them, whichever they are. Gives whether there
+    /// may be more.
+    pub fn remove_some(&mut self, count: usize) -> bool {
+        let values = self.values.extract_if(|_, _| true).take(count).count();
+        let deletes = self.deletes.extract_if(|_, _| true).take(count - values).count();
+        values + deletes == count
+    }
+
     /// Every key that has a value, with the value and its version, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, Version)> {
         self.values

@@ -23,6 +23,7 @@ use super::mesh::Link;
 use super::opening;
 use super::publish::Publisher;
 use super::push;
+use super::retired::Retired;
 use super::shared::{QUEUE_MAX, Request, Shared, now_us};
 use super::staged::update;
 use super::tell::{Teller, told};
@@ -92,6 +93,8 @@ pub(super) struct Apply<'a> {
     /// When the disk last refused a group that peers have to send again.
     pub(super) refused_at: Option<Instant>,
     pub(super) forgetting: Forgetting,
+    /// What a snapshot has replaced.
+    pub(super) retired: Retired,
     teller: Teller<'a>,
 }
 
@@ -108,6 +111,7 @@ impl<'a> Apply<'a> {
             checkpoint: None,
             refused_at: None,
             forgetting: Forgetting::default(),
+            retired: Retired::default(),
             teller: Teller::new(id, order, shared.trace.as_ref()),
         }
     }
@@ -120,7 +124,8 @@ impl<'a> Apply<'a> {
             .flatten()
             .map(|due| Instant::now() + Duration::from_micros(due.saturating_sub(now_us())));
         let synced = self.publisher.disk.as_ref().and_then(Disk::due);
-        match [woken, synced, self.forgetting.due()].into_iter().flatten().min() {
+        let retired = (!self.retired.is_empty()).then(Instant::now);
+        match [woken, synced, retired, self.forgetting.due()].into_iter().flatten().min() {
             None => requests.recv().map_err(RecvTimeoutError::from),
             Some(deadline) => requests.recv_deadline(deadline),
         }
@@ -177,6 +182,7 @@ impl<'a> Apply<'a> {
         for (batch, slot) in self.answers.drain(..) {
             slot.give(batch);
         }
+        self.retired.free_some();
         stop
     }
 

@@ -2,9 +2,8 @@
 //! here, and then takes the place of the store in one step.
 //!
 //! So nobody ever sees half of it, and neither reads nor writes wait for more than what was written
-//! here since the copy was made exact. It costs the memory of a second store. Writes were seen to
-//! stall for up to half a second soon after a million keys came; most likely the allocator then puts
-//! the old store's memory in order.
+//! here since the copy was made exact. It costs the memory of a second store. The old one is freed
+//! little by little (`retired`).
 //!
 //! Rule R8, as far as it is needed while no delete is forgotten: a server without data drops what
 //! comes one by one while a snapshot is on its way, and asks for it again behind it. It does serve
@@ -46,8 +45,8 @@ pub(super) struct Install {
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Installed {
-    /// It is the store. The old one is given back: it takes a while to free.
-    Done(Vec<Store>),
+    /// It is the store.
+    Done,
     /// Too much was written here meanwhile: it must be merged again.
     Behind(Box<Install>),
     /// It was refused.
@@ -156,10 +155,7 @@ impl Incoming {
             let stopping = || "this server stops".to_owned();
             shared.apply.send(Request::Install(install, answer)).map_err(|_| stopping())?;
             match answered.recv().map_err(|_| stopping())? {
-                Installed::Done(old) => {
-                    drop(old);
-                    return Ok(());
-                }
+                Installed::Done => return Ok(()),
                 Installed::Refused(why) => return Err(why),
                 Installed::Behind(again) => {
                     install = again;

@@ -70,7 +70,8 @@ impl Apply<'_> {
         // Peers learn at once what is applied here; who waits for it looks again.
         shared.mesh.links_changed();
         shared.wake_all();
-        Installed::Done(stores)
+        self.retired.add(stores);
+        Installed::Done
     }
 
     /// Has the file of a snapshot on disk, before anybody can see it.

@@ -58,6 +58,7 @@ mod parts;
 mod publish;
 mod push;
 mod restore;
+mod retired;
 mod session;
 mod shared;
 mod staged;

@@ -22,6 +22,7 @@
 //! | `receive` | from, *update* | a new update came from that server; duplicates are not told |
 //! | `hold` | version, missing | that update is held until the version `missing` is applied |
 //! | `apply` | version | that update became visible. `shown_as`: under this version, if another than its own; `waited_us` and `released_by`: how long it was held, and what then came, if it was held |
+//! | `snapshot` | from, entries, applied | the store became what it has and a snapshot of that server has, in one step: so many keys, and all updates that `applied` covers, written as in a [`SNAPSHOT`](crate::protocol::snapshot)'s `END` and quoted. What was held and is covered is held no more, without an `apply` |
 //! | `link` | peer, state | the link to that server is `up` or `down` |
 //!
 //! An *update* is the fields
@@ -42,7 +43,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::core::{Version, VersionError};
+use crate::core::{Applied, Version, VersionError};
 use crate::text::{fields, quoted};
 
 /// Something that happened at a server.
@@ -91,6 +92,11 @@ pub enum What {
         shown_as: Version,
         waited_us: Option<u64>,
         released_by: Option<Version>,
+    },
+    Snapshot {
+        from: u32,
+        entries: u64,
+        applied: Applied,
     },
     Link {
         peer: u32,
@@ -147,6 +153,9 @@ impl fmt::Display for What {
                 optional(f, "shown_as", shown_as.map(in_quotes))?;
                 optional(f, "waited_us", waited_us.as_ref())?;
                 optional(f, "released_by", released_by.as_ref().map(in_quotes))
+            }
+            Self::Snapshot { from, entries, applied } => {
+                write!(f, "snapshot from={from} entries={entries} applied=\"{applied}\"")
             }
             Self::Link { peer, up } => {
                 write!(f, "link peer={peer} state={}", if *up { "up" } else { "down" })
@@ -225,9 +234,14 @@ impl Fields {
                 What::Hold { version: self.needed("version")?, missing: self.needed("missing")? }
             }
             "apply" => self.apply()?,
+            "snapshot" => What::Snapshot {
+                from: self.needed("from")?,
+                entries: self.needed("entries")?,
+                applied: self.needed("applied")?,
+            },
             "link" => What::Link { peer: self.needed("peer")?, up: self.is_up()? },
             other => {
-                let known = "start, stop, write, read, receive, hold, apply and link";
+                let known = "start, stop, write, read, receive, hold, apply, snapshot and link";
                 return Err(format!("event={other} is none of {known}"));
             }
         })
@@ -305,7 +319,7 @@ mod tests {
     use super::*;
 
     /// A line of each kind, with and without what may be left out.
-    const LINES: [&str; 14] = [
+    const LINES: [&str; 15] = [
         "time=7 server=1 clock=0 event=start name=\"West\" order=\"causal\" kind=\"logical\"",
         "time=7 server=1 clock=9 event=stop",
         "time=7 server=1 clock=1 event=write client=\"Alice\" version=\"(1, 1)\" predecessor=0 \
@@ -323,6 +337,7 @@ mod tests {
         "time=7 server=3 clock=6 event=apply version=\"(3, 2)\" shown_as=\"(5, 3)\" waited_us=17",
         "time=7 server=3 clock=4 event=link peer=2 state=up",
         "time=7 server=3 clock=4 event=link peer=2 state=down",
+        "time=7 server=3 clock=9 event=snapshot from=2 entries=4 applied=\"(1, 1)..(4, 1) (9, 2)..(9, 2)\"",
     ];
 
     #[test]
@@ -349,7 +364,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let kinds = "start, stop, write, read, receive, hold, apply and link";
+        let kinds = "start, stop, write, read, receive, hold, apply, snapshot and link";
         for (line, wrong) in [
             ("clock=1", "the field event is missing".to_owned()),
             ("event=jump clock=1", format!("event=jump is none of {kinds}")),

@@ -27,6 +27,9 @@ fn words(event: &Event) -> String {
             let by = released_by.map_or_else(String::new, |by| format!(" by {by}"));
             format!("apply {version} {}{by}", waited_us.is_some())
         }
+        What::Snapshot { from, entries, applied } => {
+            format!("snapshot of {from}: {entries} keys, {applied}")
+        }
         What::Link { peer, up } => format!("link {peer} {up}"),
     }
 }
@@ -72,6 +75,23 @@ fn a_trace_tells_why_an_update_waited_and_what_released_it() {
     assert!(told(2).contains(&"Bob reads y true".to_owned()));
     drop(nodes.pop());
     until("the news", || told(1).contains(&"link 3 false".to_owned()));
+}
+
+#[test]
+fn a_trace_tells_of_a_snapshot() {
+    let folder = Folder::create("trace-snapshot");
+    let one = Node::start(1, &[], |options| options.tail_bytes_max = 1 << 20);
+    let mut client = one.client();
+    let first = client.write("x", "1");
+    let value = "v".repeat(1_000_000);
+    let versions = [0, 1, 2, 3].map(|number| client.write(&format!("k{number}"), &value));
+    let two = Node::start(2, &[one.address], |options| {
+        options.trace = Some(folder.path(&trace(2)));
+    });
+    shows(two.address, "x", "1");
+    let told: Vec<String> = events(&folder, 2).iter().map(words).collect();
+    let expected = format!("snapshot of 1: 5 keys, {first}..{}", versions[3]);
+    assert!(told.contains(&expected), "{told:?}");
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub(super) struct Apply<'a> {
     pub(super) forgetting: Forgetting,
     /// What a snapshot has replaced.
     pub(super) retired: Retired,
-    teller: Teller<'a>,
+    pub(super) teller: Teller<'a>,
 }
 
 impl<'a> Apply<'a> {

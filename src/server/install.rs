@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 
 use crate::core::{Refusal, Replica};
 use crate::log::disk::snapshot::Draft;
+use crate::protocol::snapshot::End;
+use crate::trace::What;
 
 use super::apply::Apply;
 use super::copy::follow;
@@ -66,6 +68,8 @@ impl Apply<'_> {
             disk.cover(&end.applied);
         }
         shared.parts.swap(&mut stores);
+        let End { applied, entries, .. } = end;
+        self.teller.trace(replica, || What::Snapshot { from: link.peer, entries, applied });
         self.follow(replica);
         // Peers learn at once what is applied here; who waits for it looks again.
         shared.mesh.links_changed();

@@ -49,6 +49,10 @@ pub(super) fn facts(run: &Run, number: usize) -> Vec<Fact> {
             facts.extend(waited_us(run, number).map(|us| ("waited", span(us))));
             facts.extend(by.map(|by| ("released by", released_by(run, by, number))));
         }
+        Act::Snapshot { entries, applied, .. } => {
+            facts.push(("keys", entries.to_string()));
+            facts.push(("has all of", applied.to_string()));
+        }
         Act::Restart { .. } | Act::Stop | Act::Link { .. } => {}
     }
     facts
@@ -135,6 +139,9 @@ pub(super) fn wait(run: &Run, wait: &Wait) -> String {
             parts.extend(waited_us(run, to).map(|us| format!(", for {}", span(us))));
             let by = by.map(|by| released_by(run, by, to));
             parts.extend(by.map(|by| format!(". What released it: {by}")));
+        }
+        Some((to, Act::Snapshot { .. })) => {
+            parts.push(format!(". In step {} a snapshot came that has it", to + 1));
         }
         Some((to, _)) => {
             parts.push(format!(". In step {} its server was gone, and it with it", to + 1));

@@ -15,6 +15,7 @@ pub(super) enum Mark {
     Held,
     Read,
     ReadNothing,
+    Snapshot,
     LinkDown,
     LinkUp,
     Stop,
@@ -30,6 +31,7 @@ impl Mark {
             Act::Arrive { shown_as: None, .. } | Act::WaitOn { .. } => Self::Held,
             Act::Read { found: Some(_), .. } => Self::Read,
             Act::Read { found: None, .. } => Self::ReadNothing,
+            Act::Snapshot { .. } => Self::Snapshot,
             Act::Link { up: false, .. } => Self::LinkDown,
             Act::Link { up: true, .. } => Self::LinkUp,
             Act::Stop => Self::Stop,
@@ -46,6 +48,7 @@ impl Mark {
             Self::Held => "an update arrives and is held back",
             Self::Read => "a client reads",
             Self::ReadNothing => "a client reads: nothing there",
+            Self::Snapshot => "a snapshot is taken in",
             Self::LinkDown => "a link goes down",
             Self::LinkUp => "a link comes up again",
             Self::Stop => "a server stops",
@@ -73,6 +76,10 @@ impl Mark {
             Self::Held => out.circle(&hollow, x, y, 5.0),
             Self::Read => out.rectangle(&filled, Area::around(Point { x, y }, 4.8), ""),
             Self::ReadNothing => out.rectangle(&hollow, Area::around(Point { x, y }, 4.2), ""),
+            Self::Snapshot => {
+                out.rectangle(&ring, Area::around(Point { x, y }, 6.8), "");
+                out.rectangle(&filled, Area::around(Point { x, y }, 3.6), "");
+            }
             Self::LinkDown | Self::LinkUp => {
                 out.line(&format!("mark {colour} stroked"), (x - 7.0, y), (x + 7.0, y));
                 if self == Self::LinkDown {

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::core::Version;
+use crate::core::{Applied, Version};
 use crate::trace::{Event, Told, What};
 
 /// A row: one thing that happened at one server.
@@ -48,6 +48,8 @@ pub(super) enum Act {
     WaitOn { version: Version, missing: Version },
     /// An update that had come before became visible.
     Show { version: Version, shown_as: Version, update: Option<Told>, by: Option<Version> },
+    /// The store became what it had and another server's snapshot has.
+    Snapshot { from: u32, entries: u64, applied: Applied },
     /// The link to a server came up again, or went down.
     Link { peer: u32, up: bool },
 }
@@ -122,6 +124,9 @@ impl Lane {
             What::Apply { version, shown_as, waited_us, released_by } => {
                 let at_once = waited_us.is_none_or(|waited_us| waited_us == 0);
                 self.apply(*version, *shown_as, *released_by, at_once)
+            }
+            What::Snapshot { from, entries, applied } => {
+                Some(Act::Snapshot { from: *from, entries: *entries, applied: applied.clone() })
             }
             What::Link { peer, up } => self.link(*peer, *up),
         };

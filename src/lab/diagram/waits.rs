@@ -69,6 +69,10 @@ fn small(lane: usize) -> u8 {
 /// Where the wait that begins in a row ends, and in which row that came what it waited for.
 fn end(run: &Run, from: usize) -> (Option<usize>, Option<usize>) {
     let server = run.rows[from].server;
+    let arrived = match &run.rows[from].act {
+        Act::Arrive { update, .. } => Some(update.version),
+        _ => None,
+    };
     let later = run.rows.iter().enumerate().skip(from + 1).filter(|(_, row)| row.server == server);
     for (number, row) in later {
         match &row.act {
@@ -76,6 +80,9 @@ fn end(run: &Run, from: usize) -> (Option<usize>, Option<usize>) {
                 return (Some(number), by.and_then(|by| run.row_of(by, number)));
             }
             Act::Stop | Act::Restart { .. } => return (Some(number), None),
+            Act::Snapshot { applied, .. } if arrived.is_some_and(|v| applied.covers(v)) => {
+                return (Some(number), None);
+            }
             _ => {}
         }
     }

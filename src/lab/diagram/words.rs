@@ -136,6 +136,10 @@ pub(super) fn sentence(run: &Run, number: usize, limits: Limits) -> String {
             format!("{version} still {}", held_back(run, *missing, limits))
         }
         Act::Show { .. } => shown(run, number, limits),
+        Act::Snapshot { from, entries, .. } => {
+            let from = short(&run.name(*from), limits.value);
+            format!("{} takes in a snapshot of {from}, {entries} keys", here())
+        }
         Act::Link { peer, up } => {
             let (peer, how) =
                 (short(&run.name(*peer), limits.value), if *up { "up again" } else { "down" });

@@ -45,7 +45,11 @@ impl Narrator {
                 let name = self.name(*version);
                 Some(format!("{server} applies {name}{}", parts.collect::<String>()))
             }
-            What::Start { .. } | What::Stop | What::Read { .. } | What::Link { .. } => None,
+            What::Start { .. }
+            | What::Stop
+            | What::Read { .. }
+            | What::Snapshot { .. }
+            | What::Link { .. } => None,
         }
     }
 

@@ -5,12 +5,15 @@
 //! falls behind alone. The apply thread is the only writer. It holds the log's lock to copy its
 //! batch in; readers hold it to copy some of it out. Nobody holds it while waiting for a network.
 //!
-//! The tail that is kept is bounded in bytes. A cursor that falls off it gets [`FellBehind`].
+//! Of what all readers have read only a little is kept, for a peer that is away for a moment: memory
+//! that is written to again and again costs less than new memory does. What a reader has yet to read
+//! is kept, up to a bound. A cursor that falls off the tail gets [`FellBehind`].
 
 pub mod disk;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -18,8 +21,12 @@ use parking_lot::{Condvar, Mutex};
 use crate::core::{Applied, Update, Version};
 use crate::protocol::link::updates;
 
-/// How much of the log is kept in memory, in bytes.
+/// How much of the log is kept in memory at most, in bytes.
 pub const TAIL_BYTES_MAX: usize = 256 << 20;
+
+/// How much is kept of what nobody holds, in bytes: some 40,000 small updates. Whoever needs more
+/// gets a snapshot, or has the log on disk.
+const READ_BYTES_KEPT: usize = 4 << 20;
 
 const SEGMENT_BYTES: usize = 1 << 20;
 
@@ -134,6 +141,8 @@ struct Tail {
     /// The sequence number that the next record gets.
     next: u64,
     bytes: usize,
+    /// From where on each [`Hold`] wants it kept, by the hold's number.
+    holds: BTreeMap<u64, u64>,
     /// All that was in the log and is no longer kept, or came by snapshot (rule R6).
     base: Applied,
 }
@@ -148,11 +157,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// An empty log that keeps at least the newest `bytes_max` bytes, give or take a segment of
-    /// 1 MiB.
+    /// An empty log. It keeps the newest 4 MiB, and what is [held](Self::hold), but never more than
+    /// `bytes_max` bytes, give or take a segment of 1 MiB.
     pub fn new(bytes_max: usize) -> Self {
         let segments = VecDeque::from([Segment::roomy()]);
-        let tail = Tail { segments, next: 0, bytes: 0, base: Applied::default() };
+        let (holds, base) = (BTreeMap::new(), Applied::default());
+        let tail = Tail { segments, next: 0, bytes: 0, holds, base };
         Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now(), bytes_max }
     }
 
@@ -260,6 +270,14 @@ impl Log {
         Ok(tail.next)
     }
 
+    /// Has what comes from `cursor` on kept, within the log's bound.
+    pub fn hold(self: &Arc<Self>, cursor: u64) -> Hold {
+        let mut tail = self.tail.lock();
+        let number = tail.holds.last_key_value().map_or(0, |(&last, _)| last + 1);
+        tail.holds.insert(number, cursor);
+        Hold { log: Arc::clone(self), number }
+    }
+
     /// Waits until there is something at `cursor`, somebody calls [`wake`](Self::wake), or
     /// `deadline` has come.
     pub fn wait(&self, cursor: u64, deadline: Instant) {
@@ -276,6 +294,26 @@ impl Log {
     }
 }
 
+/// A reader's hold on what it has yet to read of a log. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    log: Arc<Log>,
+    number: u64,
+}
+
+impl Hold {
+    /// What is before `cursor` need not be kept any more.
+    pub fn at(&self, cursor: u64) {
+        self.log.tail.lock().holds.insert(self.number, cursor);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.log.tail.lock().holds.remove(&self.number);
+    }
+}
+
 impl Tail {
     /// The segment that the next frame goes to. Old segments are trimmed and used again.
     fn room_for(&mut self, bytes: usize, bytes_max: usize) -> &mut Segment {
@@ -283,13 +321,19 @@ impl Tail {
         let full = newest.bytes() + bytes > SEGMENT_BYTES && !newest.records.is_empty();
         if full {
             let mut spare = None;
-            while self.bytes > bytes_max && self.segments.len() > 1 {
+            while self.segments.len() > 1 && self.may_trim(bytes_max) {
                 spare = Some(self.trim());
             }
             let spare = spare.unwrap_or_else(Segment::roomy);
             self.segments.push_back(Segment { first: self.next, ..spare });
         }
         self.segments.back_mut().expect("there is always a segment")
+    }
+
+    /// Whether the oldest segment need not be kept.
+    fn may_trim(&self, bytes_max: usize) -> bool {
+        let free = self.holds.values().all(|&cursor| cursor >= self.segments[1].first);
+        self.bytes > bytes_max || (self.bytes > READ_BYTES_KEPT && free)
     }
 
     fn trim(&mut self) -> Segment {
@@ -307,79 +351,4 @@ impl Tail {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[u32]) {
-        let mut batch = Batch::default();
-        for timestamp in timestamps {
-            batch.frames.extend_from_slice(timestamp.to_string().as_bytes());
-            let end = batch.frames.len();
-            batch.seal(Version { timestamp, server: 1 }, timestamp - 1, hidden, end);
-        }
-        log.append(&mut batch);
-        assert!(batch.is_empty());
-    }
-
-    fn texts(log: &Log, cursor: u64) -> Result<Vec<String>, FellBehind> {
-        let mut texts = Vec::new();
-        log.read(cursor, |entry| {
-            texts.push(String::from_utf8_lossy(entry.frame).into_owned());
-            ControlFlow::Continue(())
-        })?;
-        Ok(texts)
-    }
-
-    #[test]
-    fn a_reader_sees_all_from_its_cursor_on() {
-        let log = Log::new(TAIL_BYTES_MAX);
-        append(&log, 1..4, &[]);
-        append(&log, 4..5, &[2]);
-        assert_eq!(texts(&log, 0).expect("kept"), ["1", "2", "3", "4"]);
-        assert_eq!(texts(&log, 3).expect("kept"), ["4"]);
-        assert_eq!(log.read(1, |_| ControlFlow::Break(())), Ok(1));
-        let mut hidden = Vec::new();
-        let end = log.read(0, |entry| {
-            hidden.extend(entry.hidden().map(|change| (entry.sequence, change)));
-            ControlFlow::Continue(())
-        });
-        assert_eq!((end, hidden), (Ok(4), vec![(3, 2)]));
-    }
-
-    #[test]
-    fn hidden_changes_are_found_at_once_however_many_there_are() {
-        let log = Log::new(TAIL_BYTES_MAX);
-        append(&log, 1..100_000, &[0, 3]);
-        let mut count = 0;
-        let end = log.read(0, |entry| {
-            count += u64::from(entry.hidden().eq([0, 3]));
-            ControlFlow::Continue(())
-        });
-        assert_eq!(end, Ok(count));
-    }
-
-    #[test]
-    fn what_is_in_a_snapshot_is_not_in_the_log() {
-        let log = Log::new(TAIL_BYTES_MAX);
-        let applied: Applied = "(1, 1)..(9, 1)".parse().expect("well formed");
-        log.begin(7, &applied);
-        append(&log, 10..12, &[]);
-        assert_eq!((log.start(), log.end(), log.base()), (7, 9, applied.clone()));
-        assert_eq!(texts(&log, 6), Err(FellBehind));
-        assert_eq!(texts(&log, 7).expect("kept"), ["10", "11"]);
-        let more: Applied = "(5, 2)..(6, 2)".parse().expect("well formed");
-        log.cover(&more);
-        assert!(log.base().covers_all(&more) && log.base().covers_all(&applied));
-    }
-
-    #[test]
-    fn the_tail_is_bounded_and_remembers_what_it_dropped() {
-        let log = Log::new(4 * SEGMENT_BYTES);
-        append(&log, 1..200_000, &[]);
-        assert!(log.bytes() < 7 * SEGMENT_BYTES, "{}", log.bytes());
-        assert_eq!(texts(&log, 0), Err(FellBehind));
-        let start = log.start();
-        assert_eq!(log.base().latest(1), Some(Version { timestamp: start, server: 1 }));
-        assert_eq!(texts(&log, start).expect("kept").len() as u64, log.end() - start);
-    }
-}
+mod tests;

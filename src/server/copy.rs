@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use crate::core::{Applied, Update, Version};
-use crate::log::{FellBehind, Log};
+use crate::log::{FellBehind, Hold, Log};
 use crate::protocol::link::updates;
 
 use super::parts::{PARTS, part_of};
@@ -29,6 +29,7 @@ pub(super) struct Copy<'a> {
     installs: u64,
     /// Up to where the log has been read.
     cursor: u64,
+    hold: Hold,
     /// The parts before this one have been copied, or are being copied.
     begun: usize,
     /// The keys of the last of them that are still to be copied.
@@ -57,7 +58,8 @@ impl<'a> Copy<'a> {
         let _held = shared.replica.read();
         shared.copies.fetch_add(1, Ordering::SeqCst);
         let (installs, cursor) = (shared.installs.load(Ordering::SeqCst), shared.log.end());
-        Self { shared, installs, cursor, begun: 0, keys: Vec::new(), copied: None }
+        let hold = shared.log.hold(cursor);
+        Self { shared, installs, cursor, hold, begun: 0, keys: Vec::new(), copied: None }
     }
 
     /// Copies some more: shows `show` keys with what they have; a deleted one has no value. Gives
@@ -78,6 +80,7 @@ impl<'a> Copy<'a> {
             copied.for_each(|change| show(&change.key, change.value.as_deref(), update.version));
         });
         self.cursor = followed.map_err(|FellBehind| Stale)?;
+        self.hold.at(self.cursor);
         if self.copied.is_some() {
             return Ok(self.copied.take_if(|_| self.cursor == end));
         }

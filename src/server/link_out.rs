@@ -15,8 +15,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::{Applied, Chain, Order, Version};
-use crate::log::Entry;
 use crate::log::disk::{self, ReadError};
+use crate::log::{Entry, Hold};
 use crate::protocol::encode::array_into;
 use crate::protocol::link::{Frame, Status};
 use crate::protocol::resp::Decoder;
@@ -52,6 +52,8 @@ struct LinkOut<'a> {
     link: &'a Link,
     /// Its place in the log; `None` while the log in memory no longer has what the peer lacks.
     cursor: Option<u64>,
+    /// Has the log kept from the cursor on.
+    hold: Hold,
     /// Its place in the log on disk, which has that.
     old: Option<disk::Cursor>,
     /// What the peer has applied or was sent on this link.
@@ -88,6 +90,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         shared,
         link,
         cursor: None,
+        hold: shared.log.hold(shared.log.start()),
         old: None,
         sent: Applied::default(),
         supplies: BTreeMap::new(),
@@ -256,10 +259,10 @@ impl LinkOut<'_> {
         self.sent = applied.unwrap_or_default();
         self.overtaken.clear();
         if self.is_joining() {
-            (self.cursor, self.old) = (None, None);
-            return;
+            self.old = None;
+            return self.go_on_at(None);
         }
-        self.cursor = self.sent.covers_all(&base).then(|| self.shared.log.start());
+        self.go_on_at(self.sent.covers_all(&base).then(|| self.shared.log.start()));
         let disk = self.shared.disk.get().filter(|_| self.cursor.is_none());
         self.old = disk.and_then(|disk| disk.cursor(&self.sent));
         if self.cursor.is_none() && self.old.is_none() {
@@ -267,6 +270,11 @@ impl LinkOut<'_> {
         } else {
             self.served = true;
         }
+    }
+
+    fn go_on_at(&mut self, cursor: Option<u64>) {
+        self.cursor = cursor;
+        self.hold.at(cursor.unwrap_or(u64::MAX));
     }
 
     /// Appends what the peer lacks of the log before `end` to `out`, as far as it is due and there is
@@ -295,7 +303,7 @@ impl LinkOut<'_> {
             ControlFlow::Continue(())
         });
         match read {
-            Ok(cursor) => self.cursor = Some(cursor),
+            Ok(cursor) => self.go_on_at(Some(cursor)),
             // The log was trimmed under a slow reader. Perhaps the peer got it elsewhere.
             Err(_) => self.start_again(),
         }
@@ -311,8 +319,7 @@ impl LinkOut<'_> {
         while self.out.len() < WRITE_BYTES && looked_bytes < LOOK_BYTES {
             let sequence = old.sequence();
             if sequence >= self.shared.log.start() {
-                self.cursor = Some(sequence);
-                return;
+                return self.go_on_at(Some(sequence));
             }
             let frame = match old.read() {
                 Ok(Some(frame)) => frame,

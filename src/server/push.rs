@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::core::{Context, Replica, Update, Version};
-use crate::log::Entry;
+use crate::log::{Entry, Hold, Log};
 use crate::protocol::encode::{bulk_into, header_into};
 use crate::protocol::link::updates;
 use crate::protocol::resp::Asked;
@@ -26,6 +26,31 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How much of the log is copied out at a time.
 const PUSH_BYTES: usize = 256 * 1024;
+
+/// A client that joined.
+#[derive(Debug)]
+pub(super) struct Joined {
+    /// What comes next in the log.
+    pub(super) cursor: u64,
+    /// Has the log kept from there on.
+    hold: Hold,
+    /// How many snapshots this server had taken in by then.
+    pub(super) installs: u64,
+    /// How it asked: so it is pushed.
+    pub(super) asked: Asked,
+}
+
+impl Joined {
+    /// It is pushed what `shown` has from `cursor` on, which is kept for it.
+    pub(super) fn new(shown: &Arc<Log>, cursor: u64, installs: u64, asked: Asked) -> Self {
+        Self { cursor, hold: shown.hold(cursor), installs, asked }
+    }
+
+    pub(super) fn go_on_at(&mut self, cursor: u64) {
+        self.cursor = cursor;
+        self.hold.at(cursor);
+    }
+}
 
 /// Runs until the connection ends.
 pub(super) fn run(shared: &Arc<Shared>, session: &Arc<Mutex<Session>>, stream: &TcpStream) {
@@ -118,7 +143,7 @@ impl Session {
         let Some(cursor) = read.ok().filter(|_| !self.has_missed()) else {
             return self.fall_behind();
         };
-        self.joined.as_mut().expect("it has a cursor").cursor = cursor;
+        self.joined.as_mut().expect("it has a cursor").go_on_at(cursor);
         for (update, hidden) in updates(&frames).zip(hidden) {
             self.push(&update, &hidden);
         }

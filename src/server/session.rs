@@ -21,6 +21,7 @@ use crate::protocol::resp::{Asked, Decoder, FramingError};
 
 use super::connection::{WRITE_PATIENCE, write_patiently};
 use super::handoff::{Batch, Own, Slot};
+use super::push::Joined;
 use super::shared::{Request, Shared};
 use super::wait::{self, Answer, Wait};
 
@@ -64,17 +65,6 @@ struct Deferred {
     at: usize,
     to: ReplyTo,
     asked: Asked,
-}
-
-/// A client that joined.
-#[derive(Debug)]
-pub(super) struct Joined {
-    /// What comes next in the log.
-    pub(super) cursor: u64,
-    /// How many snapshots this server had taken in by then.
-    pub(super) installs: u64,
-    /// How it asked: so it is pushed.
-    pub(super) asked: Asked,
 }
 
 /// A client's session.
@@ -302,7 +292,7 @@ impl Session {
             self.push_until(sequence);
             let next = sequence + u64::from(outcome.version.is_some());
             // Its own write's push is the reply.
-            self.joined.as_mut().expect("just looked").cursor = next;
+            self.joined.as_mut().expect("just looked").go_on_at(next);
         }
         match (deferred.to, outcome.version) {
             (ReplyTo::Set, _) => self.out.extend_from_slice(b"+OK\r\n"),
@@ -333,7 +323,7 @@ impl Session {
         let _held = self.shared.replica.read_recursive();
         let cursor = self.shared.shown.end();
         let installs = self.shared.installs.load(Ordering::SeqCst);
-        self.joined = Some(Joined { cursor, installs, asked });
+        self.joined = Some(Joined::new(&self.shared.shown, cursor, installs, asked));
         true
     }
 

@@ -107,7 +107,7 @@ impl LinkOut<'_> {
         let (id, peer) = (self.shared.options.id, self.link.peer);
         log::info!("Server {id} has sent server {peer} a snapshot of {entries} entries");
         self.sent.raise_all(&applied);
-        self.cursor = Some(sequence);
+        self.go_on_at(Some(sequence));
         self.old = None;
         self.overtaken.clear();
         (self.lacks_since, self.served) = (None, true);

@@ -157,6 +157,7 @@ impl Decoder {
             // The last request has been read.
             self.places.clear();
         }
+        let full = self.filled == self.buffer.len();
         let needed = self.first_place();
         if needed > 0 {
             self.buffer.copy_within(needed..self.filled, 0);
@@ -172,8 +173,11 @@ impl Decoder {
         let idle = self.filled == 0;
         if idle && self.buffer.len() > BUFFER_BYTES_USUAL_MAX {
             self.buffer = vec![0; BUFFER_BYTES_MIN];
-        } else if self.filled * 2 > self.buffer.len() {
-            // Grows with what has come, not with what was announced.
+        } else if self.filled * 2 > self.buffer.len()
+            || (full && self.buffer.len() < BUFFER_BYTES_USUAL_MAX)
+        {
+            // Grows with what has come, not with what was announced: there is much, if a read has
+            // filled it. What comes in two reads is answered in two writes.
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
     }

@@ -52,8 +52,7 @@ struct LinkOut<'a> {
     link: &'a Link,
     /// Its place in the log; `None` while the log in memory no longer has what the peer lacks.
     cursor: Option<u64>,
-    /// Has the log kept from the cursor on.
-    hold: Hold,
+    hold: Hold, // has the log kept from the cursor on
     /// Its place in the log on disk, which has that.
     old: Option<disk::Cursor>,
     /// What the peer has applied or was sent on this link.
@@ -270,11 +269,6 @@ impl LinkOut<'_> {
         } else {
             self.served = true;
         }
-    }
-
-    fn go_on_at(&mut self, cursor: Option<u64>) {
-        self.cursor = cursor;
-        self.hold.at(cursor.unwrap_or(u64::MAX));
     }
 
     /// Appends what the peer lacks of the log before `end` to `out`, as far as it is due and there is

@@ -1,5 +1,6 @@
 //! The replica: the state machine that decides when an update may be shown.
 
+mod at_once;
 mod forget;
 mod install;
 
@@ -147,16 +148,8 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let version = update.version;
-        if !update.is_well_formed() {
-            return Err(Refusal::Malformed(version));
-        }
+        self.check(&update)?;
         let covered = self.has_applied(version);
-        if !covered && self.is_of_this_life(version) {
-            return Err(Refusal::Reused(version));
-        }
-        if !covered && self.is_fork(&update) {
-            return Err(Refusal::Forked(version));
-        }
         // Even when it is held or a duplicate: the next local write must be above it.
         self.clock.witness(version.timestamp, now_us).map_err(Refusal::Clock)?;
         if covered || self.pending.contains(version) {

@@ -59,10 +59,10 @@ use std::fmt::Write as _;
 
 use crate::core::{Applied, Record, Update, Version};
 
+use super::bundle::Bundle;
 use super::encode::array_into;
 use super::resp::{Argument, Decoder, FramingError};
 use super::snapshot;
-use super::update;
 pub use super::update::{Head, update_into, updates};
 
 /// The version of the link protocol.
@@ -313,9 +313,13 @@ impl Frame {
     /// # Errors
     /// What is wrong with it.
     pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
+        let mut bundle = Bundle::default();
+        if bundle.push(decoder)? {
+            let (update, changes) = bundle.iter().next().expect("it was pushed");
+            return Ok(Self::Update(Head::from(update).update(&changes.collect::<Vec<_>>())));
+        }
         let head = text(decoder, 0)?;
         match head {
-            _ if head.starts_with('(') => update::decode(decoder, head).map(Self::Update),
             "ACK" if decoder.len() == 2 => {
                 let version = text(decoder, 1)?.parse();
                 version.map(Self::Ack).map_err(|error| FramingError(format!("{error}")))

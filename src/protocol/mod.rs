@@ -23,6 +23,7 @@
 //! A line that would hold a line break is sent as a bulk string. All other commands answer as
 //! Redis does, however they were asked.
 
+pub mod bundle;
 pub mod command;
 pub mod encode;
 mod header;

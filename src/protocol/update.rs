@@ -4,8 +4,8 @@ use crate::core::{Change, Update, Version};
 use crate::text::{quoted, unquoted};
 
 use super::encode::{bulk_into, decimal_into, header_into};
-use super::link::{Frame, text};
-use super::resp::{Argument, Decoder, FramingError};
+use super::link::Frame;
+use super::resp::{Decoder, FramingError};
 
 /// Appends an update as a frame. `changes` are its keys, with their values or, for a delete, none.
 /// `meta` is scratch space that its caller keeps.
@@ -74,6 +74,25 @@ pub struct Head<'a> {
     pub dependency_keys: &'a [String],
 }
 
+impl Head<'_> {
+    /// The update with this head and these changes.
+    pub fn update(self, changes: &[(&str, Option<&str>)]) -> Update {
+        let Head { version, predecessor, told, .. } = self;
+        let owned = |&(key, value): &(&str, Option<&str>)| Change {
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        Update {
+            version,
+            predecessor,
+            dependencies: self.dependencies.to_vec(),
+            dependency_keys: self.dependency_keys.to_vec(),
+            told,
+            changes: changes.iter().map(owned).collect(),
+        }
+    }
+}
+
 impl<'a> From<&'a Update> for Head<'a> {
     fn from(update: &'a Update) -> Self {
         let &Update { version, predecessor, told, .. } = update;
@@ -90,11 +109,11 @@ pub(super) fn version_into(out: &mut Vec<u8>, version: Version) {
     out.push(b')');
 }
 
-/// Reads the update that `decoder` has found; `head` is its first word.
+/// Reads all but the changes of the update that `decoder` has found; `head` is its first word.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn decode(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
+pub(super) fn decode_head(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
     let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
     let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
     let rest = rest.trim_start();
@@ -108,16 +127,8 @@ pub(super) fn decode(decoder: &Decoder, head: &str) -> Result<Update, FramingErr
     if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
         return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
     }
-    let mut changes = Vec::with_capacity(decoder.len() / 2);
-    for index in (1..decoder.len()).step_by(2) {
-        let value = match decoder.argument_at(index + 1) {
-            Argument::Null => None,
-            _ => Some(text(decoder, index + 1)?.to_owned()),
-        };
-        changes.push(Change { key: text(decoder, index)?.to_owned(), value });
-    }
     let predecessor = if distance == 0 { 0 } else { predecessor };
-    Ok(Update { version, predecessor, dependencies, dependency_keys, told, changes })
+    Ok(Update { version, predecessor, dependencies, dependency_keys, told, changes: Vec::new() })
 }
 
 fn all_unquoted(mut text: &str) -> Option<Vec<String>> {

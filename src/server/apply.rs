@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::RwLockWriteGuard;
 
 use crate::core::{Checkpoint, Context, Effect, Order, Refusal, Replica, Update, Version, Waited};
+use crate::protocol::bundle::Bundle;
 use crate::protocol::link::Head;
 use crate::trace::What;
 
@@ -25,7 +26,6 @@ use super::publish::Publisher;
 use super::push;
 use super::retired::Retired;
 use super::shared::{QUEUE_MAX, Request, Shared, now_us};
-use super::staged::update;
 use super::tell::{Teller, told};
 
 /// How many messages are applied under one lock at most: all that the channel holds.
@@ -149,7 +149,7 @@ impl<'a> Apply<'a> {
                     self.write(&mut replica, &mut batch, now_us);
                     self.answers.push((batch, slot));
                 }
-                Request::Receive(all, link) => self.receive(&mut replica, all, &link, now_us),
+                Request::Receive(all, link) => self.receive(&mut replica, &all, &link, now_us),
                 Request::Status { clock, applied, link, answered } => {
                     let heard = replica.witness(clock, now_us).map_err(Refusal::Clock);
                     let heard = heard.and_then(|()| replica.check_peer(link.peer, &applied));
@@ -278,7 +278,7 @@ impl<'a> Apply<'a> {
         let dependency_keys = &replica.keys_of(dependencies)[..];
         let head = Head { version, predecessor, told: local.told, dependencies, dependency_keys };
         if self.order != Order::Causal || self.shared.trace.is_some() {
-            let update = update(head, changes);
+            let update = head.update(changes);
             let client = local.client.to_owned();
             self.teller.trace(replica, || What::Write { client, update: told(&update) });
             if !replica.wrote(&update, now_us) {
@@ -302,19 +302,22 @@ impl<'a> Apply<'a> {
         }
     }
 
-    fn receive(
-        &mut self,
-        replica: &mut Replica,
-        updates: Vec<Update>,
-        link: &Arc<Link>,
-        now_us: u64,
-    ) {
+    fn receive(&mut self, replica: &mut Replica, updates: &Bundle, link: &Arc<Link>, now_us: u64) {
         let shared = self.shared;
         let joining = opening::is_joining(shared, replica);
         if joining || shared.desk.drops() || shared.mesh.is_outlived(link) {
             return;
         }
-        for update in updates {
+        let mut pairs = Vec::new();
+        for (update, changes) in updates.iter() {
+            pairs.clear();
+            pairs.extend(changes);
+            let head = Head::from(update);
+            if self.shared.trace.is_none() && replica.apply_at_once(update, now_us) {
+                self.replicated(replica, head, update.version, None, &pairs);
+                continue;
+            }
+            let update = head.update(&pairs);
             let news = self.shared.trace.is_some() && replica.is_news(update.version);
             let event = news.then(|| What::Receive { from: link.peer, update: told(&update) });
             let taken = replica.receive(update, now_us, &mut self.effects);
@@ -334,7 +337,8 @@ impl<'a> Apply<'a> {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Apply { update, shown_as, waited } => {
-                    self.replicated(replica, &update, shown_as, waited);
+                    let head = Head::from(&update);
+                    self.replicated(replica, head, shown_as, waited, &update.pairs());
                 }
                 Effect::Show { update, waited } => self.show(replica, &update, waited),
                 Effect::Hold { version, missing } => self.teller.held(replica, version, missing),
@@ -348,14 +352,15 @@ impl<'a> Apply<'a> {
     fn replicated(
         &mut self,
         replica: &Replica,
-        update: &Update,
+        head: Head<'_>,
         shown_as: Version,
         waited: Option<Waited>,
+        changes: &[(&str, Option<&str>)],
     ) {
-        self.teller.applied(replica, update, shown_as, waited);
-        self.name_chain(replica, update.predecessor);
-        self.publisher.publish(Head::from(update), shown_as, &update.pairs());
-        self.teller.remember(shown_as, &update.pairs());
+        self.teller.applied(replica, head, shown_as, waited, changes);
+        self.name_chain(replica, head.predecessor);
+        self.publisher.publish(head, shown_as, changes);
+        self.teller.remember(shown_as, changes);
         self.shared.updates_remote.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::core::{Clock, Update};
+use crate::core::Clock;
+use crate::protocol::bundle::Bundle;
 use crate::protocol::link::{Frame, Hello, Known};
 use crate::protocol::resp::Decoder;
 use crate::protocol::snapshot;
@@ -179,10 +180,13 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
     let mut incoming = None;
     loop {
         // What came right behind the hello is in the decoder already.
-        let mut updates = Vec::new();
+        let mut updates = Bundle::default();
         while decoder.next_request().map_err(|error| error.to_string())?.is_some() {
+            if updates.push(decoder).map_err(|error| error.to_string())? {
+                continue;
+            }
             match Frame::decode(decoder).map_err(|error| error.to_string())? {
-                Frame::Update(update) => updates.push(update),
+                Frame::Update(_) => {} // It was taken above.
                 Frame::Ack(version) => acknowledge(shared, link, version),
                 Frame::Status(status) => {
                     tell(shared, link, status.clock, status.applied.clone(), None);
@@ -230,7 +234,7 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
 }
 
 /// Hands updates to the apply thread. Blocks while its channel is full.
-fn send(shared: &Shared, updates: Vec<Update>, link: &Arc<Link>) {
+fn send(shared: &Shared, updates: Bundle, link: &Arc<Link>) {
     if !updates.is_empty() {
         drop(shared.apply.send(Request::Receive(updates, Arc::clone(link))));
     }

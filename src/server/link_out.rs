@@ -257,8 +257,8 @@ impl LinkOut<'_> {
         let applied = self.shared.mesh.lock().applied_at(self.link.peer).cloned();
         self.sent = applied.unwrap_or_default();
         self.overtaken.clear();
+        self.old = None;
         if self.is_joining() {
-            self.old = None;
             return self.go_on_at(None);
         }
         self.go_on_at(self.sent.covers_all(&base).then(|| self.shared.log.start()));

@@ -16,7 +16,7 @@ use crate::protocol::link::{Head, update_into};
 use super::disk::Disk;
 use super::parts::Writer;
 use super::shared::Shared;
-use super::staged::{Staged, update};
+use super::staged::Staged;
 
 /// A group goes to the log at the latest when it has so many bytes.
 const GROUP_BYTES: usize = 1 << 20;
@@ -69,7 +69,7 @@ impl<'a> Publisher<'a> {
         update_into(&mut self.log.frames, &mut self.meta, head, changes);
         let end = self.log.frames.len();
         if self.disk.is_some() {
-            return self.staged.push(update(head, changes), end);
+            return self.staged.push(head.update(changes), end);
         }
         self.show_logged(head, end, changes);
     }

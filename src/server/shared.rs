@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::core::{Applied, Limits, Replica, Update};
+use crate::core::{Applied, Limits, Replica};
 use crate::log::Log;
 use crate::log::disk::Synced;
+use crate::protocol::bundle::Bundle;
 
 use super::compact::Compacted;
 use super::desk::Desk;
@@ -38,7 +39,7 @@ pub(super) enum Request {
     /// A connection's writes.
     Write(Box<Batch>, Arc<Slot>),
     /// Updates that came over a link.
-    Receive(Vec<Update>, Arc<Link>),
+    Receive(Bundle, Arc<Link>),
     /// A peer told its clock and what it has applied. `answered`: the address among `--peers` that
     /// has thereby answered (rule R4).
     Status { clock: u64, applied: Applied, link: Arc<Link>, answered: Option<String> },

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use crate::core::{Change, Order, Update, Version};
-use crate::protocol::link::Head;
 
 /// A group of updates on its way to disk.
 #[derive(Debug)]
@@ -67,25 +66,10 @@ impl Staged {
     }
 }
 
-/// An update with these parts.
-pub(super) fn update(head: Head<'_>, changes: &[(&str, Option<&str>)]) -> Update {
-    let owned = |&(key, value): &(&str, Option<&str>)| Change {
-        key: key.to_owned(),
-        value: value.map(str::to_owned),
-    };
-    Update {
-        version: head.version,
-        predecessor: head.predecessor,
-        dependencies: head.dependencies.to_vec(),
-        dependency_keys: head.dependency_keys.to_vec(),
-        told: head.told,
-        changes: changes.iter().map(owned).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::link::Head;
 
     #[test]
     fn a_delete_looks_at_what_is_staged_before_it() {
@@ -99,7 +83,7 @@ mod tests {
                 dependencies,
                 dependency_keys,
             };
-            update(head, &[(key, value)])
+            head.update(&[(key, value)])
         };
         let mut staged = Staged::new(Order::Causal);
         assert_eq!(staged.look("x", (Some(v(1)), true)), (Some(v(1)), true));

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 
 use parking_lot::Mutex;
 
-use crate::core::{Change, Order, Replica, Update, Version, Waited};
+use crate::core::{Order, Replica, Update, Version, Waited};
+use crate::protocol::link::Head;
 use crate::text::printable;
 use crate::trace::{Event, Told, What};
 
@@ -103,25 +104,32 @@ impl<'a> Teller<'a> {
     pub(super) fn applied(
         &self,
         replica: &Replica,
-        update: &Update,
+        head: Head<'_>,
         shown_as: Version,
         waited: Option<Waited>,
+        changes: &[(&str, Option<&str>)],
     ) {
         // That something waited, and that it is released, is worth a line whoever wrote it.
-        let level = if waited.is_some() { log::Level::Info } else { level(update.told) };
+        let level = if waited.is_some() { log::Level::Info } else { level(head.told) };
         if log::log_enabled!(level) {
-            self.lines(level, update, shown_as, waited);
+            self.lines(level, changes, shown_as, waited, head.version.timestamp);
         }
-        self.shown(replica, update.version, shown_as, waited);
+        self.shown(replica, head.version, shown_as, waited);
     }
 
-    fn lines(&self, level: log::Level, update: &Update, shown_as: Version, waited: Option<Waited>) {
+    fn lines(
+        &self,
+        level: log::Level,
+        changes: &[(&str, Option<&str>)],
+        shown_as: Version,
+        waited: Option<Waited>,
+        timestamp: u64,
+    ) {
         let id = self.id;
-        let timestamp = update.version.timestamp;
         let after = waited.map_or_else(String::new, |waited| {
             format!(" after a delay of {} ms", waited.us / 1000)
         });
-        for Change { key, value } in &update.changes {
+        for &(key, value) in changes {
             let key = printable(key);
             let (last_key, last) = (printable(&self.last.0), self.last.1);
             let order = if timestamp > last { "occurs after" } else { "is concurrent with" };
@@ -129,7 +137,7 @@ impl<'a> Teller<'a> {
                 level,
                 "Key {key} with timestamp {timestamp} {order} {last_key} at timestamp {last}"
             );
-            match value.as_deref().map(printable) {
+            match value.map(printable) {
                 Some(value) => log::log!(
                     level,
                     "Server {id} applied replicated update for {key} {value} {shown_as}{after}"

@@ -76,16 +76,22 @@ impl Version {
 
     /// Reads one version at the start of `text` and gives what stands behind it.
     pub(crate) fn parse_prefix(text: &str) -> Option<(Self, &str)> {
-        let (inside, rest) = text.strip_prefix('(')?.split_once(')')?;
-        let (timestamp, server) = inside.split_once(',')?;
-        let version = Self { timestamp: number(timestamp.trim())?, server: number(server.trim())? };
-        Some((version, rest))
+        let (timestamp, rest) = number(text.strip_prefix('(')?.trim_start())?;
+        let (server, rest) = number(rest.trim_start().strip_prefix(',')?.trim_start())?;
+        let rest = rest.trim_start().strip_prefix(')')?;
+        Some((Self { timestamp, server: u32::try_from(server).ok()? }, rest))
     }
 }
 
-/// A decimal number with digits only: `str::parse` would also take a sign.
-fn number<T: FromStr>(digits: &str) -> Option<T> {
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+/// The decimal number at the start of `text`, and what stands behind it. `str::parse` would also take
+/// a sign, and want to be told where the number ends.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let mut digits = digits.bytes().map(|digit| u64::from(digit - b'0'));
+    let first = digits.next()?;
+    let number = digits.try_fold(first, |number, digit| number.checked_mul(10)?.checked_add(digit));
+    Some((number?, rest))
 }
 
 #[cfg(test)]
@@ -98,9 +104,22 @@ mod tests {
         assert_eq!(version.to_string(), "(1731624815000000, 1)");
         assert_eq!(version.to_string().parse(), Ok(version));
         assert_eq!("(7,2)".parse(), Ok(Version::from((7, 2))));
-        for bad in ["", "7", "(7)", "(7, 2", "(-7, 2)", "(+7, 2)", "(7, 4294967296)", "(7, 2) x"] {
+        for bad in [
+            "",
+            "7",
+            "(7)",
+            "(7, 2",
+            "(-7, 2)",
+            "(+7, 2)",
+            "(7, 4294967296)",
+            "(7, 2) x",
+            "(, 2)",
+            "(7 2)",
+        ] {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
+        assert!("(18446744073709551616, 1)".parse::<Version>().is_err());
+        assert_eq!("( 7 , 2 )".parse(), Ok(Version::from((7, 2))));
     }
 
     #[test]

@@ -268,3 +268,18 @@ fn a_broken_link_only_costs_time() {
     shows(two.address, "x", "1");
     assert_eq!(two.client().integer(&["DBSIZE"]), 50_001);
 }
+
+/// What others have overtaken, as its key is delayed, is kept for its turn: no snapshot is needed.
+#[test]
+fn an_update_that_was_overtaken_is_kept() {
+    let nodes = cluster::mesh(2);
+    let (one, two) = (nodes[0].address, nodes[1].address);
+    nodes[0].client().ok(&["DELAY", "2", cluster::FOREVER_MS, "late"]);
+    nodes[0].client().ok(&["SET", "late", "1"]);
+    // Another chain than the one of what is delayed: it is shown meanwhile.
+    fill(two, "k", 60_000);
+    shows(one, "k59999", &"v".repeat(100));
+    nodes[0].client().ok(&["DELAY", "2", "0", "late"]);
+    shows(two, "late", "1");
+    assert_eq!(snapshots_taken(two), 0);
+}

@@ -24,9 +24,9 @@ use crate::protocol::link::updates;
 /// How much of the log is kept in memory at most, in bytes.
 pub const TAIL_BYTES_MAX: usize = 256 << 20;
 
-/// How much is kept of what nobody holds, in bytes: some 40,000 small updates. Whoever needs more
-/// gets a snapshot, or has the log on disk.
-const READ_BYTES_KEPT: usize = 4 << 20;
+/// How much is kept of what nobody holds, in bytes, if whoever needs more can have a snapshot: some
+/// 40,000 small updates.
+pub const READ_BYTES_KEPT: usize = 4 << 20;
 
 const SEGMENT_BYTES: usize = 1 << 20;
 
@@ -141,6 +141,9 @@ struct Tail {
     /// The sequence number that the next record gets.
     next: u64,
     bytes: usize,
+    /// How much of what nobody holds is kept, and how much at most, in bytes.
+    bytes_kept: usize,
+    bytes_max: usize,
     /// From where on each [`Hold`] wants it kept, by the hold's number.
     holds: BTreeMap<u64, u64>,
     /// All that was in the log and is no longer kept, or came by snapshot (rule R6).
@@ -153,17 +156,16 @@ pub struct Log {
     tail: Mutex<Tail>,
     grown: Condvar,
     began: Instant,
-    bytes_max: usize,
 }
 
 impl Log {
-    /// An empty log. It keeps the newest 4 MiB, and what is [held](Self::hold), but never more than
-    /// `bytes_max` bytes, give or take a segment of 1 MiB.
-    pub fn new(bytes_max: usize) -> Self {
+    /// An empty log. It keeps the newest `bytes_kept` bytes, and what is [held](Self::hold), but never
+    /// more than `bytes_max` bytes, give or take a segment of 1 MiB.
+    pub fn new(bytes_kept: usize, bytes_max: usize) -> Self {
         let segments = VecDeque::from([Segment::roomy()]);
         let (holds, base) = (BTreeMap::new(), Applied::default());
-        let tail = Tail { segments, next: 0, bytes: 0, holds, base };
-        Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now(), bytes_max }
+        let tail = Tail { segments, next: 0, bytes: 0, bytes_kept, bytes_max, holds, base };
+        Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now() }
     }
 
     /// Milliseconds since the log began. Wraps after 49 days, as [`Entry::appended_ms`] does.
@@ -183,7 +185,7 @@ impl Log {
             let end = record.end as usize;
             let frame = &batch.frames[start..end];
             start = end;
-            let segment = tail.room_for(frame.len(), self.bytes_max);
+            let segment = tail.room_for(frame.len());
             segment.frames.extend_from_slice(frame);
             let end = u32::try_from(segment.frames.len()).expect("a segment is far below 4 GiB");
             segment.records.push(Record { end, appended_ms, ..*record });
@@ -316,12 +318,12 @@ impl Drop for Hold {
 
 impl Tail {
     /// The segment that the next frame goes to. Old segments are trimmed and used again.
-    fn room_for(&mut self, bytes: usize, bytes_max: usize) -> &mut Segment {
+    fn room_for(&mut self, bytes: usize) -> &mut Segment {
         let newest = self.segments.back().expect("there is always a segment");
         let full = newest.bytes() + bytes > SEGMENT_BYTES && !newest.records.is_empty();
         if full {
             let mut spare = None;
-            while self.segments.len() > 1 && self.may_trim(bytes_max) {
+            while self.segments.len() > 1 && self.may_trim() {
                 spare = Some(self.trim());
             }
             let spare = spare.unwrap_or_else(Segment::roomy);
@@ -331,9 +333,9 @@ impl Tail {
     }
 
     /// Whether the oldest segment need not be kept.
-    fn may_trim(&self, bytes_max: usize) -> bool {
+    fn may_trim(&self) -> bool {
         let free = self.holds.values().all(|&cursor| cursor >= self.segments[1].first);
-        self.bytes > bytes_max || (self.bytes > READ_BYTES_KEPT && free)
+        self.bytes > self.bytes_max || (self.bytes > self.bytes_kept && free)
     }
 
     fn trim(&mut self) -> Segment {

@@ -24,7 +24,7 @@ fn texts(log: &Log, cursor: u64) -> Result<Vec<String>, FellBehind> {
 
 #[test]
 fn a_reader_sees_all_from_its_cursor_on() {
-    let log = Log::new(TAIL_BYTES_MAX);
+    let log = Log::new(TAIL_BYTES_MAX, TAIL_BYTES_MAX);
     append(&log, 1..4, &[]);
     append(&log, 4..5, &[2]);
     assert_eq!(texts(&log, 0).expect("kept"), ["1", "2", "3", "4"]);
@@ -40,7 +40,7 @@ fn a_reader_sees_all_from_its_cursor_on() {
 
 #[test]
 fn hidden_changes_are_found_at_once_however_many_there_are() {
-    let log = Log::new(TAIL_BYTES_MAX);
+    let log = Log::new(TAIL_BYTES_MAX, TAIL_BYTES_MAX);
     append(&log, 1..100_000, &[0, 3]);
     let mut count = 0;
     let end = log.read(0, |entry| {
@@ -52,7 +52,7 @@ fn hidden_changes_are_found_at_once_however_many_there_are() {
 
 #[test]
 fn what_is_in_a_snapshot_is_not_in_the_log() {
-    let log = Log::new(TAIL_BYTES_MAX);
+    let log = Log::new(TAIL_BYTES_MAX, TAIL_BYTES_MAX);
     let applied: Applied = "(1, 1)..(9, 1)".parse().expect("well formed");
     log.begin(7, &applied);
     append(&log, 10..12, &[]);
@@ -66,7 +66,7 @@ fn what_is_in_a_snapshot_is_not_in_the_log() {
 
 #[test]
 fn the_tail_is_bounded_and_remembers_what_it_dropped() {
-    let log = Log::new(4 * SEGMENT_BYTES);
+    let log = Log::new(4 * SEGMENT_BYTES, 4 * SEGMENT_BYTES);
     append(&log, 1..200_000, &[]);
     assert!(log.bytes() < 7 * SEGMENT_BYTES, "{}", log.bytes());
     assert_eq!(texts(&log, 0), Err(FellBehind));
@@ -77,7 +77,7 @@ fn the_tail_is_bounded_and_remembers_what_it_dropped() {
 
 #[test]
 fn what_is_held_is_kept_within_the_bound() {
-    let log = Arc::new(Log::new(2 * READ_BYTES_KEPT));
+    let log = Arc::new(Log::new(READ_BYTES_KEPT, 2 * READ_BYTES_KEPT));
     let about = |bytes: usize| bytes - SEGMENT_BYTES..=bytes + 2 * SEGMENT_BYTES;
     let (usual, bound) = (about(READ_BYTES_KEPT), about(2 * READ_BYTES_KEPT));
     append(&log, 1..200_000, &[]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::core::Clock;
 use crate::protocol::bundle::Bundle;
-use crate::protocol::link::{Frame, Hello, Known};
+use crate::protocol::link::{Frame, Hello, Known, Status};
 use crate::protocol::resp::Decoder;
 use crate::protocol::snapshot;
 use crate::trace::What;
@@ -188,13 +188,7 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
             match Frame::decode(decoder).map_err(|error| error.to_string())? {
                 Frame::Update(_) => {} // It was taken above.
                 Frame::Ack(version) => acknowledge(shared, link, version),
-                Frame::Status(status) => {
-                    tell(shared, link, status.clock, status.applied.clone(), None);
-                    membership::hear(shared, &status.gone);
-                    learn(shared, &status.servers);
-                    membership::keep(shared);
-                    shared.mesh.hear(link, |peer| peer.status = status);
-                }
+                Frame::Status(status) => hear(shared, link, status),
                 Frame::Promise(timestamp) => {
                     // Behind the updates that it is about.
                     send(shared, std::mem::take(&mut updates), link);
@@ -231,6 +225,15 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
             Err(error) => return Err(error.to_string()),
         }
     }
+}
+
+/// The peer says anew what it is.
+fn hear(shared: &Arc<Shared>, link: &Arc<Link>, status: Status) {
+    tell(shared, link, status.clock, status.applied.clone(), None);
+    membership::hear(shared, &status.gone);
+    learn(shared, &status.servers);
+    membership::keep(shared);
+    shared.mesh.hear(link, |peer| peer.status = status);
 }
 
 /// Hands updates to the apply thread. Blocks while its channel is full.

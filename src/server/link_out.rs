@@ -5,6 +5,7 @@
 //! after a grace in which a link that just broke may come back. What no log has any more is sent as
 //! a snapshot (rule R7).
 
+mod delays;
 mod snapshot;
 
 use std::collections::BTreeMap;
@@ -15,8 +16,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::{Applied, Chain, Order, Version};
+use crate::log::Hold;
 use crate::log::disk::{self, ReadError};
-use crate::log::{Entry, Hold};
 use crate::protocol::encode::array_into;
 use crate::protocol::link::{Frame, Status};
 use crate::protocol::resp::Decoder;
@@ -271,6 +272,13 @@ impl LinkOut<'_> {
         }
     }
 
+    /// Has kept what is yet to be sent, and what was overtaken.
+    fn go_on_at(&mut self, cursor: Option<u64>) {
+        self.cursor = cursor;
+        let overtaken = self.overtaken.iter().map(|&(sequence, _)| sequence);
+        self.hold.at(overtaken.chain(cursor).min().unwrap_or(u64::MAX));
+    }
+
     /// Appends what the peer lacks of the log before `end` to `out`, as far as it is due and there is
     /// room.
     fn collect(&mut self, end: u64) {
@@ -339,27 +347,6 @@ impl LinkOut<'_> {
         self.old = Some(old);
     }
 
-    fn collect_overtaken(&mut self) {
-        let shared = self.shared;
-        let now = Instant::now();
-        for (sequence, look) in std::mem::take(&mut self.overtaken) {
-            if look > now {
-                // Most are not due: they cost no look into the log.
-                self.due = Some(self.due.map_or(look, |other| other.min(look)));
-                self.overtaken.push((sequence, look));
-                continue;
-            }
-            // If the log was trimmed meanwhile, the peer's status shows that it lacks the update.
-            let _ = shared.log.read(sequence, |entry| {
-                match self.due_in(&entry, self.key_delay_ms(&entry)) {
-                    None => self.out.extend_from_slice(entry.frame),
-                    Some(due) => self.overtaken.push((sequence, due)),
-                }
-                ControlFlow::Break(())
-            });
-        }
-    }
-
     fn is_wanted(&self, version: Version) -> bool {
         let supplied = match self.supplies.get(&version.server) {
             Some(Supply::All) => true,
@@ -374,28 +361,5 @@ impl LinkOut<'_> {
             let Version { timestamp, server } = version;
             self.sent.raise(server, Chain { first: timestamp, last: timestamp });
         }
-    }
-
-    /// When an update will have been in the log for `delay_ms`; `None` if it has been. Notes it.
-    fn due_in(&mut self, entry: &Entry<'_>, delay_ms: u32) -> Option<Instant> {
-        if delay_ms == 0 {
-            return None;
-        }
-        // Looked at here: a moment from before the entry was appended would make its age wrap.
-        let age_ms = self.shared.log.now_ms().wrapping_sub(entry.appended_ms);
-        let left_ms = delay_ms.checked_sub(age_ms).filter(|&left_ms| left_ms > 0)?;
-        let due = Instant::now() + Duration::from_millis(u64::from(left_ms));
-        self.due = Some(self.due.map_or(due, |other| other.min(due)));
-        Some(due)
-    }
-
-    /// The longest delay of the keys that an update changes.
-    fn key_delay_ms(&self, entry: &Entry<'_>) -> u32 {
-        if self.delays.keys.is_empty() {
-            return 0;
-        }
-        let Some(update) = entry.update() else { return 0 };
-        let delays = update.changes.iter().filter_map(|change| self.delays.keys.get(&change.key));
-        delays.copied().max().unwrap_or(0)
     }
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::core::{Applied, Limits, Replica};
-use crate::log::Log;
+use crate::core::{Applied, Limits, Order, Replica};
 use crate::log::disk::Synced;
+use crate::log::{Log, READ_BYTES_KEPT};
 use crate::protocol::bundle::Bundle;
 
 use super::compact::Compacted;
@@ -134,8 +134,10 @@ impl Shared {
         let advertised = options.advertise.clone().unwrap_or_else(|| address.to_string());
         let &Options { id, clock, order, tail_bytes_max, .. } = &options;
         let replica = Replica::new(id, clock, order, Limits::default());
-        let log = Arc::new(Log::new(tail_bytes_max));
-        let apart = order.shows_apart().then(|| Arc::new(Log::new(tail_bytes_max)));
+        // Only the rule `causal` has snapshots for whoever needs more.
+        let kept = if order == Order::Causal { READ_BYTES_KEPT } else { tail_bytes_max };
+        let log = || Arc::new(Log::new(kept, tail_bytes_max));
+        let (log, apart) = (log(), order.shows_apart().then(log));
         let life = now_us();
         let trace = options.trace.as_ref().map(|path| Trace::open(id, path)).transpose()?;
         if let Some(trace) = &trace {

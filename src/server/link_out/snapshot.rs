@@ -102,12 +102,6 @@ impl LinkOut<'_> {
         self.outgoing = Some(outgoing);
     }
 
-    /// Goes on in the log in memory at this place; `None`: it does not have what the peer lacks.
-    pub(super) fn go_on_at(&mut self, cursor: Option<u64>) {
-        self.cursor = cursor;
-        self.hold.at(cursor.unwrap_or(u64::MAX));
-    }
-
     fn sent_snapshot(&mut self, copied: Copied, entries: u64) {
         let Copied { applied, clock, floor, sequence } = copied;
         let (id, peer) = (self.shared.options.id, self.link.peer);

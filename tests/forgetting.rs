@@ -248,6 +248,10 @@ fn a_server_without_data_takes_a_snapshot_first() {
     let mut out = Vec::new();
     begin_into(&mut out);
     entry_into(&mut out, "k", Some("whole"), v(20, 1));
+    ahead.send_bytes(&std::mem::take(&mut out));
+    let mut client = node.client();
+    until("progress", || client.line_about(9).ends_with(" received=1"));
+    assert!(client.line_about(8).ends_with(" lag=0") && client.get("k").is_none());
     let applied: Applied = "(10, 1)..(20, 1)".parse().expect("well formed");
     end_into(&mut out, &End { applied, clock: 20, floor: 15, entries: 1 });
     ahead.send_bytes(&out);

@@ -11,6 +11,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 
@@ -82,15 +83,25 @@ pub(super) fn take(
             drop(incoming.take());
             *incoming =
                 Some(Incoming::begin(shared).map_err(|failure| not_kept(shared, &failure))?);
+            let (id, peer) = (shared.options.id, link.peer);
+            log::info!("Server {id} is sent a snapshot by server {peer}");
             Ok(())
         }
         (Frame::Entry(entry), Some(incoming)) => {
-            incoming.add(&entry).map_err(|failure| not_kept(shared, &failure))
+            incoming.add(&entry).map_err(|failure| not_kept(shared, &failure))?;
+            link.taken_entries.store(incoming.entries, Ordering::Relaxed);
+            Ok(())
         }
         (Frame::End(end), Some(_)) => {
-            let taken = incoming.take();
+            let (taken, entries) = (incoming.take(), end.entries);
             let installed = taken.map_or(Ok(()), |incoming| incoming.finish(shared, link, end));
             give_up(shared, link);
+            if installed.is_ok() {
+                let (id, peer) = (shared.options.id, link.peer);
+                log::info!(
+                    "Server {id} has taken in server {peer}'s snapshot of {entries} entries"
+                );
+            }
             installed
         }
         _ => Err("it sends a snapshot that nobody asked for".to_owned()),
@@ -99,6 +110,7 @@ pub(super) fn take(
 
 /// The link has ended, or its snapshot has: the next may come.
 pub(super) fn give_up(shared: &Shared, link: &Arc<Link>) {
+    link.taken_entries.store(0, Ordering::Relaxed);
     if shared.desk.end(link) {
         shared.mesh.ask_again();
         shared.log.wake();

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::core::Version;
 use crate::text::printable;
 
+use super::mesh::Peer;
 use super::parts::PARTS;
 use super::shared::{Shared, now_us};
 
@@ -80,9 +81,8 @@ impl Shared {
         let peers: Vec<_> = {
             let mesh = self.mesh.lock();
             let peers = mesh.peers.values();
-            let row = |peer: &super::mesh::Peer| {
-                (peer.known.clone(), peer.link.is_some(), peer.status.applied.latest(id))
-            };
+            let row =
+                |peer: &Peer| (peer.known.clone(), state(peer), peer.status.applied.latest(id));
             peers.map(row).collect()
         };
         let mut lines = BTreeMap::new();
@@ -93,10 +93,9 @@ impl Shared {
             text(own_latest)
         );
         lines.insert(id, own);
-        for (known, up, applied) in peers {
-            let state = if up { "up" } else { "down" };
+        for (known, (link, snapshot), applied) in peers {
             let line = format!(
-                "id={} name={} address={} link={state} applied={} lag={}",
+                "id={} name={} address={} link={link} applied={} lag={}{snapshot}",
                 known.id,
                 known.name,
                 known.address,
@@ -108,7 +107,7 @@ impl Shared {
         lines.into_values().collect()
     }
 
-    /// How many of this server's updates in the log are above a timestamp.
+    /// How many of this server's updates in the log in memory are above a timestamp.
     fn own_updates_after(&self, timestamp: u64) -> usize {
         let id = self.options.id;
         let mut count = 0;
@@ -139,4 +138,17 @@ impl Shared {
         let entries: Vec<String> = entries.iter().map(show).collect();
         format!("Current Data Store: {{{}}}", entries.join(", "))
     }
+}
+
+/// Whether a peer is linked, and how far a snapshot that is under way to or from it has come.
+fn state(peer: &Peer) -> (&'static str, String) {
+    let Some(link) = &peer.link else { return ("down", String::new()) };
+    let mut snapshot = String::new();
+    for (word, entries) in [("sent", &link.sent_entries), ("received", &link.taken_entries)] {
+        let entries = entries.load(Ordering::Relaxed);
+        if entries > 0 {
+            let _ = write!(snapshot, " {word}={entries}");
+        }
+    }
+    ("up", snapshot)
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -85,6 +85,8 @@ pub(super) fn greet(
         send_again: AtomicBool::new(false),
         take: AtomicBool::new(false),
         taken: AtomicBool::new(false),
+        sent_entries: AtomicU64::new(0),
+        taken_entries: AtomicU64::new(0),
     });
     match shared.mesh.register(id, &link, who, &hello.status) {
         Ok(()) => Ok(link),

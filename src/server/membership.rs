@@ -1,4 +1,5 @@
-//! Who belongs to the cluster, and who does not any more (rules R9 and R10, and `FORGET`).
+//! What this server says of itself; who belongs to the cluster, and who does not any more (rules R5, R9
+//! and R10, and `FORGET`).
 //!
 //! A server that is down may come back with what nobody else has, so what may be forgotten waits for
 //! it. `FORGET` says that it will not come back. That goes from server to server with their statuses.
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use crate::core::{Replica, Settled};
-use crate::protocol::link::{Hello, Known, Status};
+use crate::protocol::link::{Hello, Known, Linked, Status};
 
 use super::mesh::{Link, Mesh, Peer, State};
 use super::shared::{Request, Shared};
@@ -80,6 +81,28 @@ impl State {
 }
 
 impl Mesh {
+    /// What this server says of itself.
+    pub(super) fn own_status(&self, replica: &Replica, tell_servers: bool) -> Status {
+        let state = self.lock();
+        let live = |peer: &Peer| {
+            let link = peer.link.as_ref()?;
+            Some((link.peer, Linked { life: link.life, above: peer.status.above }))
+        };
+        let servers = state.peers.values().map(|peer| peer.known.clone());
+        let others = state.peers.values().map(|peer| (peer.known.id, peer.known.life));
+        Status {
+            clock: replica.clock().last(),
+            above: replica.writes_above(),
+            applied: replica.applied().clone(),
+            links: state.peers.values().filter_map(live).collect(),
+            lives: others.chain([self.own]).collect(),
+            held: replica.pending().lowest(),
+            floor: replica.floor(),
+            gone: state.gone.clone(),
+            servers: if tell_servers { servers.collect() } else { Vec::new() },
+        }
+    }
+
     /// What all known servers said last, if nobody is missing and they agree; `replica` is this
     /// server's. Who has not heard from all of `--peers` does not know whom it does not know.
     pub(super) fn settled(&self, replica: &Replica) -> Option<Settled> {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::core::{Applied, Chain, Replica, Version};
-use crate::protocol::link::{Known, Linked, Status};
+use crate::core::{Applied, Chain, Version};
+use crate::protocol::link::{Known, Status};
 
 use super::options::Options;
 
@@ -36,6 +36,9 @@ pub(super) struct Link {
     pub(super) take: AtomicBool,
     /// The peer asks for a snapshot.
     pub(super) taken: AtomicBool,
+    /// How many entries of a snapshot that is under way were sent to the peer, and came from it.
+    pub(super) sent_entries: AtomicU64,
+    pub(super) taken_entries: AtomicU64,
 }
 
 impl Link {
@@ -296,28 +299,6 @@ impl Mesh {
         let since = still.map_or(now, |(since, _)| since);
         state.duplicate = Some((since, now));
         since.elapsed() >= DUPLICATE_PATIENCE
-    }
-
-    /// What this server says of itself.
-    pub(super) fn own_status(&self, replica: &Replica, tell_servers: bool) -> Status {
-        let state = self.state.lock();
-        let live = |peer: &Peer| {
-            let link = peer.link.as_ref()?;
-            Some((link.peer, Linked { life: link.life, above: peer.status.above }))
-        };
-        let servers = state.peers.values().map(|peer| peer.known.clone());
-        let others = state.peers.values().map(|peer| (peer.known.id, peer.known.life));
-        Status {
-            clock: replica.clock().last(),
-            above: replica.writes_above(),
-            applied: replica.applied().clone(),
-            links: state.peers.values().filter_map(live).collect(),
-            lives: others.chain([self.own]).collect(),
-            held: replica.pending().lowest(),
-            floor: replica.floor(),
-            gone: state.gone.clone(),
-            servers: if tell_servers { servers.collect() } else { Vec::new() },
-        }
     }
 
     /// Cuts the link to a server, at once, until it is healed.

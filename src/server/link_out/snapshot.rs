@@ -99,6 +99,7 @@ impl LinkOut<'_> {
                 }
             }
         }
+        self.link.sent_entries.store(outgoing.entries, Ordering::Relaxed);
         self.outgoing = Some(outgoing);
     }
 
@@ -106,6 +107,7 @@ impl LinkOut<'_> {
         let Copied { applied, clock, floor, sequence } = copied;
         let (id, peer) = (self.shared.options.id, self.link.peer);
         log::info!("Server {id} has sent server {peer} a snapshot of {entries} entries");
+        self.link.sent_entries.store(0, Ordering::Relaxed);
         self.sent.raise_all(&applied);
         self.go_on_at(Some(sequence));
         self.old = None;

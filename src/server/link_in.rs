@@ -79,6 +79,7 @@ pub(super) fn greet(
         peer: who.id,
         life: who.life,
         dialled,
+        had_data: hello.status.applied.chain_count() > 0,
         stream: Arc::clone(stream),
         closed: AtomicBool::new(false),
         ask_again: AtomicBool::new(false),

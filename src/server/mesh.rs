@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub(super) life: u64,
     /// Whether this server dialled.
     pub(super) dialled: bool,
+    /// Whether the peer had applied anything when the link was made.
+    pub(super) had_data: bool,
     pub(super) stream: Arc<TcpStream>,
     pub(super) closed: AtomicBool,
     /// This server has dropped held updates: ask the peer to send again.

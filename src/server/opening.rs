@@ -59,7 +59,8 @@ fn caught_up(shared: &Shared) -> Option<Arc<Link>> {
     let linked: Vec<(Arc<Link>, &Applied)> = linked.collect();
     let behind =
         |applied: &Applied| linked.iter().filter(|(_, other)| applied.covers_all(other)).count();
-    let with_data = linked.iter().filter(|(_, applied)| applied.chain_count() > 0);
+    // What was written since it was linked comes one by one.
+    let with_data = linked.iter().filter(|(link, _)| link.had_data);
     with_data.max_by_key(|(_, applied)| behind(applied)).map(|(link, _)| Arc::clone(link))
 }
 

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::core::{Context, Replica, Update, Version};
+use crate::core::{Change, Context, Replica, Update, Version};
 use crate::log::{Entry, Hold, Log};
 use crate::protocol::encode::{bulk_into, header_into};
 use crate::protocol::link::updates;
 use crate::protocol::resp::Asked;
 
+use super::parts::PARTS;
 use super::session::Session;
 use super::shared::Shared;
 
@@ -26,6 +27,10 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How much of the log is copied out at a time.
 const PUSH_BYTES: usize = 256 * 1024;
+
+/// How much of a server's first snapshot is pushed at most.
+const PUSHED_KEYS_MAX: usize = 10_000;
+const PUSHED_BYTES_MAX: usize = 16 << 20;
 
 /// A client that joined.
 #[derive(Debug)]
@@ -100,6 +105,25 @@ fn is_pushed(entry: &Entry<'_>) -> bool {
     entry.hidden().count() < update.changes.len()
 }
 
+/// All that is shown, in the order of its versions; `None` if that is too much to be pushed.
+fn all_shown(shared: &Shared) -> Option<Vec<(Version, Change)>> {
+    if shared.parts.len() > PUSHED_KEYS_MAX {
+        return None;
+    }
+    let (mut shown, mut bytes) = (Vec::new(), 0);
+    for number in 0..PARTS {
+        shared.parts.scan(number, |key, value, version| {
+            bytes += key.len() + value.len();
+            if bytes <= PUSHED_BYTES_MAX {
+                let change = Change { key: key.to_owned(), value: Some(value.to_owned()) };
+                shown.push((version, change));
+            }
+        });
+    }
+    shown.sort_by_key(|&(version, _)| version);
+    (bytes <= PUSHED_BYTES_MAX).then_some(shown)
+}
+
 impl Session {
     /// Sends the pushes of all that is in the log by now, a piece at a time: however far behind a
     /// client is, it costs the memory of one piece. Blocks while the client does not take them.
@@ -112,8 +136,8 @@ impl Session {
             return Ok(());
         }
         if self.has_missed() {
-            self.fall_behind();
-            return self.write_out(stream);
+            self.take_in_snapshot();
+            self.write_out(stream)?;
         }
         let end = self.shared.shown.end();
         while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
@@ -125,6 +149,9 @@ impl Session {
 
     /// Adds the pushes of all that is in the log before `end`. A push is a read.
     pub(super) fn push_until(&mut self, end: u64) {
+        if self.has_missed() {
+            self.take_in_snapshot();
+        }
         while let Some(cursor) = self.push_cursor().filter(|&cursor| cursor < end) {
             self.push_some(cursor, end);
         }
@@ -151,13 +178,34 @@ impl Session {
 
     /// Whether a snapshot was taken in since it joined. What that brought is in no log, and what
     /// comes behind it may be an effect of it.
-    ///
-    /// What a server without data takes in at its start counts as there before.
     fn has_missed(&self) -> bool {
-        let Some(joined) = &self.joined else { return false };
         let installs = self.shared.installs.load(Ordering::SeqCst);
-        let opened_with = self.shared.opened_with.load(Ordering::SeqCst);
-        installs > joined.installs.max(opened_with)
+        self.joined.as_ref().is_some_and(|joined| joined.installs != installs)
+    }
+
+    /// A snapshot was taken in. If it was the first that a server without data had, all that is shown
+    /// now is pushed, in the order of the versions, which is a causal order.
+    fn take_in_snapshot(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let Some(joined) = self.joined.as_ref().filter(|_| !self.closing) else { return };
+        // While the replica is held, the log has all that the store shows.
+        let _held = shared.replica.read_recursive();
+        let installs = shared.installs.load(Ordering::SeqCst);
+        let first = joined.installs == 0 && installs <= shared.opened_with.load(Ordering::SeqCst);
+        let Some(shown) = first.then(|| all_shown(&shared)).flatten() else {
+            return self.fall_behind();
+        };
+        if let Some(joined) = &mut self.joined {
+            joined.installs = installs;
+            joined.go_on_at(shared.shown.end());
+        }
+        for (version, change) in shown {
+            let (dependencies, dependency_keys) = (Vec::new(), Vec::new());
+            let (predecessor, told, changes) = (0, false, vec![change]);
+            let update =
+                Update { version, predecessor, dependencies, dependency_keys, told, changes };
+            self.push(&update, &[]);
+        }
     }
 
     fn fall_behind(&mut self) {

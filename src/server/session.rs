@@ -292,7 +292,8 @@ impl Session {
             self.push_until(sequence);
             let next = sequence + u64::from(outcome.version.is_some());
             // Its own write's push is the reply.
-            self.joined.as_mut().expect("just looked").go_on_at(next);
+            let joined = self.joined.as_mut().expect("just looked");
+            joined.go_on_at(next.max(joined.cursor));
         }
         match (deferred.to, outcome.version) {
             (ReplyTo::Set, _) => self.out.extend_from_slice(b"+OK\r\n"),

@@ -97,8 +97,8 @@ pub(super) struct Shared {
     pub(super) desk: Desk,
     /// How many snapshots were taken in. What they brought is not in the log.
     pub(super) installs: AtomicU64,
-    /// How many of them a server without data had when it began to take writes; before that, any
-    /// number is fine. 0 if it has data.
+    /// How many of them a server without data had when it began to take writes; the highest number
+    /// before that, and 0 if it has data.
     pub(super) opened_with: AtomicU64,
     /// How many copies of the store are being made. What they read of the log must be what they find
     /// in the store.

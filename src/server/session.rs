@@ -156,6 +156,10 @@ impl Session {
             self.flush();
             return step;
         }
+        if matches!(command, Command::Forget { .. }) {
+            // It shows nothing, and waits for the apply thread's channel and for the disk.
+            return self.execute(command);
+        }
         // Nothing is applied while the replica is held, so all that the reply shows has been pushed
         // before it, and nothing newer. The command may lock the replica for reading once more.
         let shared = Arc::clone(&self.shared);

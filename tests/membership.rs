@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use cluster::client::Client;
-use cluster::{Enough, Node, raw, until};
+use cluster::{Enough, Node, free, raw, until};
 
 /// A joined client's commands are run while the replica is held. That of `FORGET` speaks to the apply
 /// thread, which waits for the replica.
@@ -42,4 +42,27 @@ fn a_joined_client_forgets_servers_under_load() {
             joined.ok(&["FORGET", &id.to_string()]);
         }
     });
+}
+
+/// Rule R8: a link that breaks while a snapshot comes over it is no reason to begin with nothing.
+#[test]
+fn a_joiner_does_not_begin_with_nothing_when_a_snapshot_breaks_off() {
+    let listener = free();
+    let address = listener.local_addr().expect("it is bound");
+    let mut hello = raw::hello(9);
+    hello.who.address = address.to_string();
+    hello.status.applied = "(10, 1)..(20, 1)".parse().expect("well formed");
+    let node = Node::start(2, &[address], |_| {});
+    for _ in 0..3 {
+        let mut peer = Client::over(listener.accept().expect("it dials").0);
+        let theirs = peer.reply();
+        let texts = theirs.texts();
+        let above = texts.iter().position(|&text| text == "above").expect("it is told");
+        assert_eq!(texts[above + 1], "-", "it takes no writes yet");
+        let mut out = Vec::new();
+        hello.encode_into(&mut out);
+        peer.send_bytes(&out);
+        until("a TAKE", || peer.reply().texts() == ["TAKE"]);
+        assert!(node.client().error(&["SET", "x", "1"]).starts_with("LOADING"));
+    }
 }

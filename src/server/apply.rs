@@ -39,9 +39,10 @@ const LOADING_LOOK: Duration = Duration::from_millis(10);
 pub(super) fn run(shared: &Arc<Shared>, requests: &Receiver<Request>, disk: Option<Disk>) {
     let _alarm = Alarm(shared);
     let mut apply = Apply::new(shared, disk);
+    let mut source_seen = None;
     while shared.loading.load(Ordering::Relaxed) {
         // Whatever was received until now, and may hold a clock, is applied before it opens.
-        let ready = opening::may_open(shared);
+        let ready = opening::may_open(shared, &mut source_seen);
         if let Ok(first) = requests.recv_timeout(if ready { Duration::ZERO } else { LOADING_LOOK })
             && apply.all(drain(first, requests))
         {

@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::{Applied, ClockKind, Order, Replica};
 
 use super::mesh::Link;
 use super::shared::{Shared, now_us};
 
-/// How long a start waits for the servers it was told of before it takes writes (rule R4).
+/// How long a start waits for the servers it was told of before it takes writes (rule R4), and for one
+/// that has data to come back before it begins with nothing (rule R8).
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whether this life may write, as soon as all that has been received is applied. If it has no data
-/// and a peer has, it asks for a snapshot first.
-pub(super) fn may_open(shared: &Shared) -> bool {
+/// and a peer has, it asks for a snapshot first. `source_seen`: when such a peer was last linked.
+pub(super) fn may_open(shared: &Shared, source_seen: &mut Option<Instant>) -> bool {
     let (last, joining) = {
         let replica = shared.replica.read();
         (replica.clock().last(), is_joining(shared, &replica))
@@ -35,8 +36,12 @@ pub(super) fn may_open(shared: &Shared) -> bool {
         return false;
     }
     if joining && let Some(link) = caught_up(shared) {
+        *source_seen = Some(Instant::now());
         shared.desk.offered(&link, true);
         shared.log.wake();
+        return false;
+    }
+    if joining && source_seen.is_some_and(|seen| seen.elapsed() < PATIENCE) {
         return false;
     }
     past || !patient

@@ -6,8 +6,13 @@ mod cluster;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use causal_kv::core::Version;
+use causal_kv::log::disk::Fsync;
+use causal_kv::protocol::reply::Reply;
+use causal_kv::server::Options;
 use cluster::client::Client;
-use cluster::{Enough, Node, free, raw, until};
+use cluster::folder::Folder;
+use cluster::{Enough, Node, free, raw, settled, shows, until};
 
 /// A joined client's commands are run while the replica is held. That of `FORGET` speaks to the apply
 /// thread, which waits for the replica.
@@ -65,4 +70,38 @@ fn a_joiner_does_not_begin_with_nothing_when_a_snapshot_breaks_off() {
         until("a TAKE", || peer.reply().texts() == ["TAKE"]);
         assert!(node.client().error(&["SET", "x", "1"]).starts_with("LOADING"));
     }
+}
+
+/// A delete is forgotten when all have said that they would, and that they let nobody in who has older
+/// writes. That holds after a restart, too, which brings the delete back with the log.
+#[test]
+fn a_stranger_is_refused_after_a_restart() {
+    let folder = Folder::create("floor");
+    let one = Node::start(1, &[], |_| {});
+    let keeps = |options: &mut Options| folder.keep(options, Fsync::Always);
+    let two = Node::start(2, &[one.address], keeps);
+    settled(&[one.address, two.address]);
+    let below = one.client().write("raw-1", "v");
+    let key = format!("raw-{}", below.timestamp - 1);
+    one.client().write(&key, "v");
+    assert_eq!(one.client().integer(&["DEL", &key]), 1);
+    for node in [&one, &two] {
+        until("forgetting", || node.client().info()["deletes_kept"] == "0");
+    }
+    one.client().ok(&["CUT", "2"]);
+    drop(two);
+    let two = Node::start(2, &[one.address], keeps);
+    until("writes", || two.client().info()["loading"] == "0");
+    let mut hello = raw::hello(7);
+    let first = Version { timestamp: below.timestamp - 1, server: 7 };
+    hello.status.above = Some(first.timestamp - 1);
+    hello.status.applied = format!("{first}..{first}").parse().expect("well formed");
+    let (mut stranger, answer) = raw::greet(two.address, &hello);
+    stranger.send_bytes(&raw::update(first, 0, &[]));
+    one.client().ok(&["HEAL", "2"]);
+    two.client().write("done", "yes");
+    shows(one.address, "done", "yes");
+    let stores = [&one, &two].map(|node| node.client().get(&key));
+    assert_eq!(stores, [None, None]);
+    assert!(matches!(answer, Some(Reply::Error(_))), "it is let in: {answer:?}");
 }

@@ -7,7 +7,9 @@
 //!
 //! With a data directory, the file `cluster` there keeps who is known, so that a restart does not
 //! forget what it has to wait for: a line each, `born 1731...` (when this server's data began),
-//! `server 2 1731... 127.0.0.1:60002 Central` (when its data began, address, name) and `gone 4 1731...`.
+//! `server 2 1731... 127.0.0.1:60002 Central` (when its data began, address, name), `gone 4 1731...`
+//! and `floor 1731...` (deletes up to there may be forgotten: others do so once it is written down, as
+//! a restart must not let anybody in who has older writes).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,7 +18,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use crate::core::{Replica, Settled};
+use crate::core::{Record, Replica, Settled};
 use crate::protocol::link::{Hello, Known, Linked, Status};
 
 use super::mesh::{Link, Mesh, Peer, State};
@@ -44,8 +46,8 @@ impl State {
         news
     }
 
-    fn text(&self) -> String {
-        let mut text = format!("born {}\n", self.born);
+    fn text(&self, floor: u64) -> String {
+        let mut text = format!("born {}\nfloor {floor}\n", self.born);
         for Known { id, born, address, name, .. } in self.peers.values().map(|peer| &peer.known) {
             let _ = writeln!(text, "server {id} {born} {address} {name}");
         }
@@ -60,6 +62,7 @@ impl State {
         let (what, rest) = line.split_once(' ')?;
         match what {
             "born" => self.born = rest.parse().ok()?,
+            "floor" => self.floor_kept = Some(rest.parse().ok()?),
             "server" => {
                 let mut words = rest.splitn(4, ' ');
                 let (id, born) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -97,7 +100,7 @@ impl Mesh {
             links: state.peers.values().filter_map(live).collect(),
             lives: others.chain([self.own]).collect(),
             held: replica.pending().lowest(),
-            floor: replica.floor(),
+            floor: state.floor_kept.map_or(replica.floor(), |kept| kept.min(replica.floor())),
             gone: state.gone.clone(),
             servers: if tell_servers { servers.collect() } else { Vec::new() },
         }
@@ -107,7 +110,8 @@ impl Mesh {
     /// server's. Who has not heard from all of `--peers` does not know whom it does not know.
     pub(super) fn settled(&self, replica: &Replica) -> Option<Settled> {
         let (id, _) = self.own;
-        let own = self.own_status(replica, false).record(id);
+        // Its own word it need not write down before it counts on it.
+        let own = Record { floor: replica.floor(), ..self.own_status(replica, false).record(id) };
         let state = self.lock();
         if !state.awaited.is_empty() {
             return None;
@@ -235,22 +239,34 @@ pub(super) fn restore(shared: &Shared, directory: &Path) -> io::Result<()> {
             io::Error::other(format!("{path}, line {number} is not of a list of servers: '{line}'"))
         })?;
     }
+    let floor = *state.floor_kept.get_or_insert(0);
     drop(state);
+    shared.replica.write().raise_floor(floor);
     keep(shared);
     Ok(())
 }
 
-/// Writes down who is known, if that has changed and there is a data directory.
+/// Writes down who is known, and up to where deletes may be forgotten, if that has changed and there is
+/// a data directory. The replica must not be held.
 pub(super) fn keep(shared: &Shared) {
     let Some(directory) = &shared.options.data_dir else { return };
+    let floor = shared.replica.read().floor();
     // Held for the writing: two threads must not mix their files.
     let mut kept = shared.kept_members.lock();
-    let text = shared.mesh.lock().text();
+    let (text, floor) = {
+        let state = shared.mesh.lock();
+        // Another thread may have written down a higher one meanwhile.
+        let floor = state.floor_kept.map_or(floor, |kept| kept.max(floor));
+        (state.text(floor), floor)
+    };
     if *kept == text {
         return;
     }
     match write(directory, &text) {
-        Ok(()) => *kept = text,
+        Ok(()) => {
+            *kept = text;
+            shared.mesh.lock().floor_kept = Some(floor);
+        }
         Err(error) => {
             let (id, path) = (shared.options.id, directory.join(FILE));
             log::error!("Server {id} cannot write {}: {error}", path.display());

@@ -80,6 +80,8 @@ pub(super) struct State {
     pub(super) peers: BTreeMap<u32, Peer>,
     /// The servers that were forgotten, and when their data began.
     pub(super) gone: BTreeMap<u32, u64>,
+    /// Up to where the data directory says that deletes may be forgotten, if there is one.
+    pub(super) floor_kept: Option<u64>,
     /// Addresses among `--peers` that have not answered since the start (rule R4).
     pub(super) awaited: BTreeSet<String>,
     /// Who answered at which address.
@@ -248,10 +250,9 @@ impl Mesh {
             let old = state.peers.get(&known.id);
             let newer = old.is_none_or(|peer| peer.link.is_none() && peer.known.life < known.life);
             if newer {
-                let (link, status) = (None, Status::default());
-                let met = state.peers.get(&known.id).is_some_and(|peer| peer.met);
-                let peer = Peer { known: known.clone(), link, status, met };
-                state.peers.insert(known.id, peer);
+                let met = old.is_some_and(|peer| peer.met);
+                let (known, status) = (known.clone(), Status::default());
+                state.peers.insert(known.id, Peer { known, link: None, status, met });
             }
             if !state.dialled.contains(&known.address) {
                 news.push(known.address.clone());
@@ -297,8 +298,7 @@ impl Mesh {
     pub(super) fn duplicate(&self) -> bool {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let still = state.duplicate.filter(|_| state.is_duplicate());
-        let since = still.map_or(now, |(since, _)| since);
+        let since = state.duplicate.filter(|_| state.is_duplicate()).map_or(now, |(at, _)| at);
         state.duplicate = Some((since, now));
         since.elapsed() >= DUPLICATE_PATIENCE
     }

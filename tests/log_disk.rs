@@ -144,9 +144,9 @@ fn what_is_not_needed_is_removed() {
     let (mut inside, mut behind) = (reader.cursor(1), reader.cursor(before[2].first));
     assert!(inside.read().expect("it is there").is_some());
     // Nothing goes with it that is still needed.
-    writer.remove_before(before[2].first - 1).expect("they can be removed");
+    reader.remove_before(before[2].first - 1).expect("they can be removed");
     assert_eq!(writer.segments(), before[1..]);
-    writer.remove_before(before[2].first).expect("they can be removed");
+    reader.remove_before(before[2].first).expect("they can be removed");
     assert_eq!(
         (writer.segments(), directory.files().len()),
         (before[2..].to_vec(), before.len() - 2)
@@ -164,7 +164,7 @@ fn what_is_not_needed_is_removed() {
     assert!(matches!(trimmed, ReadError::Trimmed), "{trimmed}");
     assert_eq!(inside.sequence(), before[1].first);
     // The last file stays.
-    writer.remove_before(u64::MAX).expect("they can be removed");
+    reader.remove_before(u64::MAX).expect("they can be removed");
     assert_eq!(writer.segments(), before[before.len() - 1..]);
     append(&mut writer, 1);
     drop(writer);

@@ -80,7 +80,7 @@ impl Apply<'_> {
     /// Takes what came of a compaction.
     pub(super) fn compacted(&mut self, compacted: Option<&Compacted>) {
         if let Some(disk) = &mut self.publisher.disk {
-            disk.compacted(self.shared, compacted);
+            disk.compacted(compacted);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The thread `compact` writes the snapshot while the server goes on. It is exact for a place in the
 //! log that it has been followed to, so nothing before that place is needed any more, whether it is
-//! on disk or not. If it cannot be written, that is tried again later.
+//! on disk or not; the thread removes it. If the snapshot cannot be written, that is tried again later.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,8 +33,6 @@ pub(super) struct Compaction {
     bytes: u64,
     thread: Option<JoinHandle<()>>,
     not_before: Option<Instant>,
-    /// What is before this number is to be removed.
-    pub(super) trim: Option<u64>,
 }
 
 /// A snapshot that is in place.
@@ -48,7 +46,7 @@ pub(super) struct Compacted {
 
 impl Compaction {
     pub(super) fn new(grown: u64, bytes: u64) -> Self {
-        Self { grown, begun: 0, bytes, thread: None, not_before: None, trim: None }
+        Self { grown, begun: 0, bytes, thread: None, not_before: None }
     }
 
     /// The log has grown.
@@ -83,9 +81,9 @@ impl Compaction {
     pub(super) fn end(&mut self, compacted: Option<&Compacted>) {
         self.join();
         match compacted {
-            Some(&Compacted { sequence, bytes, .. }) => {
+            Some(&Compacted { bytes, .. }) => {
                 self.grown -= self.begun;
-                (self.bytes, self.trim) = (bytes, Some(sequence));
+                self.bytes = bytes;
             }
             None => self.not_before = Some(Instant::now() + RETRY),
         }
@@ -105,8 +103,13 @@ fn run(shared: &Shared) {
         log::error!("Server {id} cannot compact its log: {failure}");
         None
     });
-    if let Some(Compacted { sequence, bytes, .. }) = &compacted {
+    if let (Some(Compacted { sequence, applied, bytes }), Some(disk)) =
+        (&compacted, shared.disk.get())
+    {
         log::debug!("Server {id} has a snapshot of {sequence} updates in {bytes} bytes");
+        if let Err(failure) = disk.trim(directory, *sequence, applied) {
+            log::warn!("Server {id}: {failure}");
+        }
     }
     drop(shared.apply.send(Request::Compacted(compacted)));
 }

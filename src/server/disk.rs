@@ -4,6 +4,7 @@
 //! second goes to the thread `sync`, and what came of it comes back as a message.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -57,11 +58,25 @@ impl OnDisk {
         self.behind.lock().base.raise_all(applied);
     }
 
-    /// What is before this number will be removed.
-    fn begin(&self, sequence: u64, applied: &Applied) {
-        let mut behind = self.behind.lock();
-        behind.sequence = sequence;
-        behind.base.raise_all(applied);
+    /// A snapshot has all that is before this number, and it has `applied`: the log before it is
+    /// removed, and with it what came from peers that long ago. Blocks as long as the disk takes.
+    pub(super) fn trim(
+        &self,
+        directory: &Path,
+        sequence: u64,
+        applied: &Applied,
+    ) -> Result<(), Failure> {
+        {
+            let mut behind = self.behind.lock();
+            behind.sequence = sequence;
+            behind.base.raise_all(applied);
+        }
+        self.reader.remove_before(sequence)?;
+        // An older snapshot than the newest, if that is damaged, goes with all of the log behind it.
+        let oldest = self.reader.start();
+        let installs = snapshot::Files::list(directory)?.installs.into_iter();
+        let mut old = installs.filter(|kept| kept.sequence < oldest);
+        old.try_for_each(|kept| snapshot::remove(&kept.path))
     }
 }
 
@@ -105,18 +120,12 @@ impl Disk {
 
     /// When to [tend](Self::tend) to it next.
     pub(super) fn due(&self) -> Option<Instant> {
-        let sync = self.sync_due();
-        // What a snapshot has made superfluous is removed a file at a time.
-        if self.compaction.trim.is_some() { Some(Instant::now()) } else { sync }
-    }
-
-    fn sync_due(&self) -> Option<Instant> {
         self.writer.due().filter(|_| !self.asked)
     }
 
     /// Has synced what was not synced for a second.
     pub(super) fn tend(&mut self) -> Result<(), WriteError> {
-        if self.sync_due().is_none_or(|due| due > Instant::now()) {
+        if self.due().is_none_or(|due| due > Instant::now()) {
             return Ok(());
         }
         match (self.writer.unsynced(), &self.asks) {
@@ -134,38 +143,13 @@ impl Disk {
         self.writer.synced(synced)
     }
 
-    /// Has the log compacted when it is time, and removes what need not be there any more: some of it,
-    /// as that may take a while.
+    /// Has the log compacted when it is time.
     pub(super) fn compact(&mut self, shared: &Arc<Shared>) {
         self.compaction.start_if_due(shared);
-        if let Some(sequence) = self.compaction.trim
-            && let Err(failure) = self.trim(shared, sequence)
-        {
-            log::warn!("Server {}: {failure}", shared.options.id);
-            self.compaction.trim = None;
-        }
-    }
-
-    fn trim(&mut self, shared: &Shared, sequence: u64) -> Result<(), Failure> {
-        if let [_, second, ..] = self.writer.segments()[..]
-            && second.first <= sequence
-        {
-            return self.writer.remove_before(second.first);
-        }
-        self.compaction.trim = None;
-        // An older snapshot than the newest, if that is damaged, goes with all of the log behind it.
-        let oldest = self.writer.segments()[0].first;
-        let Some(directory) = &shared.options.data_dir else { return Ok(()) };
-        let installs = snapshot::Files::list(directory)?.installs.into_iter();
-        let mut old = installs.filter(|kept| kept.sequence < oldest);
-        old.try_for_each(|kept| snapshot::remove(&kept.path))
     }
 
     /// Takes what came of a compaction.
-    pub(super) fn compacted(&mut self, shared: &Shared, compacted: Option<&Compacted>) {
-        if let (Some(done), Some(disk)) = (compacted, shared.disk.get()) {
-            disk.begin(done.sequence, &done.applied);
-        }
+    pub(super) fn compacted(&mut self, compacted: Option<&Compacted>) {
         self.compaction.end(compacted);
     }
 

@@ -47,6 +47,22 @@ impl Reader {
         self.extent.lock().segments[0].first
     }
 
+    /// Removes the files that hold only updates before number `sequence`. Cursors that are in them
+    /// are told that they were trimmed. Syncs the directory, and blocks as long as the disk takes: that
+    /// is long enough for a large file to be removed by a thread that nobody waits for. Not by two at a
+    /// time.
+    pub fn remove_before(&self, sequence: u64) -> Result<(), Failure> {
+        // One by one, the oldest first: whenever it breaks off, what is left has no gap.
+        loop {
+            let oldest = match self.extent.lock().segments[..] {
+                [oldest, second, ..] if second.first <= sequence => oldest.first,
+                _ => return Ok(()),
+            };
+            segment::remove(&self.directory, oldest)?;
+            self.extent.lock().segments.remove(0);
+        }
+    }
+
     /// A cursor that begins with update number `sequence`. Nothing is read yet. Its first step
     /// reads that update's segment from the beginning; later steps go on from there.
     pub fn cursor(&self, sequence: u64) -> Cursor {

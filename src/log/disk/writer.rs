@@ -300,20 +300,6 @@ impl Writer {
     pub fn reader(&self) -> Reader {
         Reader::new(self.directory.clone(), Arc::clone(&self.extent))
     }
-
-    /// Removes the files that hold only updates before number `sequence`. Cursors that are in them
-    /// are told that they were trimmed. Syncs the directory, and blocks as long as the disk takes.
-    pub fn remove_before(&mut self, sequence: u64) -> Result<(), Failure> {
-        // One by one, the oldest first: whenever it breaks off, what is left has no gap.
-        loop {
-            let oldest = match self.extent.lock().segments[..] {
-                [oldest, second, ..] if second.first <= sequence => oldest.first,
-                _ => return Ok(()),
-            };
-            segment::remove(&self.directory, oldest)?;
-            self.extent.lock().segments.remove(0);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -105,3 +105,17 @@ fn a_stranger_is_refused_after_a_restart() {
     assert_eq!(stores, [None, None]);
     assert!(matches!(answer, Some(Reply::Error(_))), "it is let in: {answer:?}");
 }
+
+/// Whatever a peer calls itself, the file that keeps it can be read again.
+#[test]
+fn a_name_of_two_lines_does_not_keep_a_server_from_starting() {
+    let folder = Folder::create("name");
+    let node = folder.start(1);
+    let mut hello = raw::hello(7);
+    hello.who.name = "East\nof".to_owned();
+    drop(raw::link(node.address, &hello));
+    until("the end of the link", || node.client().line_about(7).contains("link=down"));
+    drop(node);
+    let node = folder.start(1);
+    assert!(node.client().line_about(7).contains("East"));
+}

@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering;
 
 use crate::core::{Record, Replica, Settled};
 use crate::protocol::link::{Hello, Known, Linked, Status};
+use crate::text::printable;
 
 use super::mesh::{Link, Mesh, Peer, State};
 use super::shared::{Request, Shared};
@@ -49,6 +50,8 @@ impl State {
     fn text(&self, floor: u64) -> String {
         let mut text = format!("born {}\nfloor {floor}\n", self.born);
         for Known { id, born, address, name, .. } in self.peers.values().map(|peer| &peer.known) {
+            // A peer may call itself what it likes; a line stays a line.
+            let (address, name) = (printable(address), printable(name));
             let _ = writeln!(text, "server {id} {born} {address} {name}");
         }
         for (id, born) in &self.gone {

@@ -279,3 +279,21 @@ fn i9_nothing_is_dropped_that_could_still_be_shown() {
     all.servers[0] = server(1);
     assert_eq!(all.forget_at(2).0, []);
 }
+
+/// I8: what was dropped for want of room is asked for again when a lost update makes room.
+#[test]
+fn i8_a_lost_update_makes_room() {
+    let limits = Limits { updates_max: 1, ..Limits::default() };
+    let mut nine = Server::start(9, Vec::new(), limits);
+    nine.replica.open();
+    receive_all(&mut nine, [&update(v(20, 1), 10, &[]), &update(v(30, 1), 20, &[])]);
+    assert_eq!(nine.replica.pending().len(), 1, "the newest was dropped");
+    let mut one = Server::start(1, Vec::new(), Limits::default());
+    one.replica.witness(40, 40).expect("not far ahead");
+    let all = Cluster::new(vec![open(one), nine]);
+    let settled = Settled::new(9, all.records(), BTreeSet::new()).expect("all agree");
+    let mut effects = Vec::new();
+    let mut nine = all.servers.into_iter().nth(1).expect("it is there");
+    assert_eq!(nine.replica.drop_lost(&settled, &mut effects), [(v(20, 1), v(10, 1))]);
+    assert!(cases::asks_again(&effects), "{effects:?}");
+}

@@ -3,6 +3,8 @@
 
 mod cluster;
 
+use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -118,4 +120,21 @@ fn a_name_of_two_lines_does_not_keep_a_server_from_starting() {
     drop(node);
     let node = folder.start(1);
     assert!(node.client().line_about(7).contains("East"));
+}
+
+/// A server that was killed while it put its old data aside goes on with that, and begins anew.
+#[test]
+fn putting_aside_is_finished_at_the_next_start() {
+    let folder = Folder::create("aside");
+    fs::write(folder.path("cluster"), "born 5\nserver 2 7 127.0.0.1:1 Central\n").expect("room");
+    fs::write(folder.path("log-00000000000000000000"), "of no use any more").expect("room");
+    fs::create_dir(folder.path("forgotten-5")).expect("room");
+    let node = folder.start(1);
+    assert_eq!(node.client().call(&["SERVERS"]).texts().len(), 1, "it knows nobody");
+    node.client().write("k", "new");
+    for name in ["cluster", "log-00000000000000000000"] {
+        assert!(Path::new(&folder.path(&format!("forgotten-5/{name}"))).is_file(), "{name}");
+    }
+    drop(node);
+    assert_eq!(folder.start(1).client().get("k").as_deref(), Some("new"));
 }

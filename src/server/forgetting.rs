@@ -45,7 +45,8 @@ impl Apply<'_> {
         self.forgetting.due = None;
         let shared = self.shared;
         let Some(settled) = shared.mesh.settled(replica) else { return };
-        let lost = replica.drop_lost(&settled);
+        let lost = replica.drop_lost(&settled, &mut self.effects);
+        self.follow(replica);
         let id = shared.options.id;
         for (version, missing) in lost.iter().take(NAMED_MAX) {
             log::warn!(

@@ -295,15 +295,34 @@ fn aside(directory: &Path, born: u64) -> std::path::PathBuf {
 ///
 /// # Errors
 /// A file cannot be moved.
-pub(super) fn set_aside(shared: &Shared) -> io::Result<()> {
-    let Some(directory) = &shared.options.data_dir else { return Ok(()) };
-    let aside = aside(directory, shared.mesh.lock().born);
-    fs::create_dir_all(&aside)?;
+pub(super) fn set_aside(directory: &Path, born: u64) -> io::Result<()> {
+    fs::create_dir_all(aside(directory, born))?;
+    finish_aside(directory, born)
+}
+
+/// Goes on with that, if it was begun and broke off. The file that says whose data it is goes last.
+fn finish_aside(directory: &Path, born: u64) -> io::Result<()> {
+    let aside = aside(directory, born);
+    if !aside.is_dir() {
+        return Ok(());
+    }
     for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() && entry.file_name() != "lock" {
-            fs::rename(entry.path(), aside.join(entry.file_name()))?;
+        let (name, kind) = entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)))?;
+        if kind.is_file() && name != "lock" && name != FILE {
+            fs::rename(directory.join(&name), aside.join(&name))?;
         }
     }
+    File::open(directory)?.sync_all()?;
+    fs::rename(directory.join(FILE), aside.join(FILE))?;
     File::open(directory)?.sync_all()
+}
+
+/// Before anything else of the data directory is read: what should have been put aside goes.
+///
+/// # Errors
+/// A file cannot be moved.
+pub(super) fn prepare(directory: &Path) -> io::Result<()> {
+    let Ok(text) = fs::read_to_string(directory.join(FILE)) else { return Ok(()) };
+    let born = text.lines().find_map(|line| line.strip_prefix("born ")?.parse().ok());
+    born.map_or(Ok(()), |born| finish_aside(directory, born))
 }

@@ -90,12 +90,18 @@ impl Server {
     /// # Errors
     /// The listener has no address, the log in the data directory is in use or damaged, the trace cannot be opened, or a thread cannot be started.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
+        Self::start_after(0, listener, options)
+    }
+
+    /// The same for a server whose older data began in the life `born`: it begins in a later one.
+    fn start_after(born: u64, listener: TcpListener, options: Options) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, receiver) = crossbeam_channel::bounded(shared::QUEUE_MAX);
         let peers = options.peers.clone();
-        let shared = Arc::new(Shared::new(address, options, sender)?);
+        let shared = Arc::new(Shared::new(born, address, options, sender)?);
         let disk = match &shared.options.data_dir {
             Some(directory) => {
+                membership::prepare(directory)?;
                 let restored = restore::restore(&shared, directory).map_err(io::Error::other)?;
                 membership::restore(&shared, directory)?;
                 Some(Disk::start(&shared, restored)?)
@@ -138,16 +144,21 @@ impl Server {
     /// # Errors
     /// Why it could not be started, or could not go on.
     pub fn run(listener: &TcpListener, options: &Options) -> Result<(), String> {
+        let mut born = 0;
         loop {
-            let started = listener.try_clone().and_then(|own| Self::start(own, options.clone()));
+            let own = listener.try_clone();
+            let started = own.and_then(|own| Self::start_after(born, own, options.clone()));
             let server = started.map_err(|error| error.to_string())?;
             let shared = Arc::clone(&server.shared);
             let ended = server.wait();
             if !shared.is_forgotten.load(Ordering::SeqCst) {
                 return ended;
             }
-            membership::set_aside(&shared)
-                .map_err(|error| format!("cannot put the old data aside: {error}"))?;
+            born = shared.mesh.lock().born;
+            if let Some(directory) = &options.data_dir {
+                membership::set_aside(directory, born)
+                    .map_err(|error| format!("cannot put the old data aside: {error}"))?;
+            }
         }
     }
 

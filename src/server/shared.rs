@@ -124,9 +124,12 @@ pub(super) struct ClientInfo {
 }
 
 impl Shared {
+    /// A life that begins after the life `born`.
+    ///
     /// # Errors
     /// The trace cannot be opened.
     pub(super) fn new(
+        born: u64,
         address: SocketAddr,
         options: Options,
         apply: Sender<Request>,
@@ -138,7 +141,7 @@ impl Shared {
         let kept = if order == Order::Causal { READ_BYTES_KEPT } else { tail_bytes_max };
         let log = || Arc::new(Log::new(kept, tail_bytes_max));
         let (log, apart) = (log(), order.shows_apart().then(log));
-        let life = now_us();
+        let life = now_us().max(born.saturating_add(1));
         let trace = options.trace.as_ref().map(|path| Trace::open(id, path)).transpose()?;
         if let Some(trace) = &trace {
             trace.start(&options);

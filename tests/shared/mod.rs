@@ -118,7 +118,7 @@ impl Server {
     /// Forgets what may be forgotten (rules R9 and R10). Gives which held updates, each with what it
     /// waited for, and how many deletes.
     pub(crate) fn forget(&mut self, settled: &Settled) -> (Vec<(Version, Version)>, usize) {
-        let lost = self.replica.drop_lost(settled);
+        let lost = self.replica.drop_lost(settled, &mut Vec::new());
         let (floor, deletes) = self.store.forget(&settled.horizon());
         self.replica.raise_floor(floor);
         (lost, deletes)

@@ -3,14 +3,19 @@
 
 use super::Replica;
 use crate::core::applied::{Applied, Chain};
-use crate::core::effect::Refusal;
+use crate::core::effect::{Effect, Refusal};
 use crate::core::records::Settled;
 use crate::core::version::Version;
 
 impl Replica {
     /// Rule R9: drops what is held back for a write that no server has or can ever get, and what
-    /// waits for that in turn. Gives each dropped update with what it waited for, causes first.
-    pub fn drop_lost(&mut self, settled: &Settled) -> Vec<(Version, Version)> {
+    /// waits for that in turn. Gives each dropped update with what it waited for, causes first. There
+    /// may be room again for others: `effects` tell.
+    pub fn drop_lost(
+        &mut self,
+        settled: &Settled,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<(Version, Version)> {
         let is_lost = |missing| !self.pending.contains(missing) && settled.is_lost(missing);
         let held = self.pending.iter().map(|held| (held.update.version, held.missing));
         let lost = held.filter(|&(version, missing)| settled.is_over(version) && is_lost(missing));
@@ -23,6 +28,9 @@ impl Replica {
             let waited =
                 self.pending.take_waiting(version.server, version.timestamp, version.timestamp);
             dropped.extend(waited.into_iter().map(|held| (held.update.version, version)));
+        }
+        if self.pending.wants_again() {
+            effects.push(Effect::AskAgain);
         }
         dropped
     }

@@ -10,16 +10,19 @@
 //! is kept, up to a bound. A cursor that falls off the tail gets [`FellBehind`].
 
 pub mod disk;
+mod hold;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::core::{Applied, Update, Version};
 use crate::protocol::link::updates;
+
+use hold::Holds;
+pub use hold::{Hold, Wanted};
 
 /// How much of the log is kept in memory at most, in bytes.
 pub const TAIL_BYTES_MAX: usize = 256 << 20;
@@ -144,8 +147,7 @@ struct Tail {
     /// How much of what nobody holds is kept, and how much at most, in bytes.
     bytes_kept: usize,
     bytes_max: usize,
-    /// From where on each [`Hold`] wants it kept, by the hold's number.
-    holds: BTreeMap<u64, u64>,
+    holds: Holds,
     /// All that was in the log and is no longer kept, or came by snapshot (rule R6).
     base: Applied,
 }
@@ -163,7 +165,7 @@ impl Log {
     /// more than `bytes_max` bytes, give or take a segment of 1 MiB.
     pub fn new(bytes_kept: usize, bytes_max: usize) -> Self {
         let segments = VecDeque::from([Segment::roomy()]);
-        let (holds, base) = (BTreeMap::new(), Applied::default());
+        let (holds, base) = (Holds::default(), Applied::default());
         let tail = Tail { segments, next: 0, bytes: 0, bytes_kept, bytes_max, holds, base };
         Self { tail: Mutex::new(tail), grown: Condvar::new(), began: Instant::now() }
     }
@@ -174,7 +176,7 @@ impl Log {
         u32::try_from(wrapped).expect("it was wrapped")
     }
 
-    /// Appends a batch, empties it, and wakes whoever waits. Gives the first one's place.
+    /// Appends a batch, empties it, and wakes whoever waits for it. Gives the first one's place.
     pub fn append(&self, batch: &mut Batch) -> u64 {
         let appended_ms = self.now_ms();
         let mut tail = self.tail.lock();
@@ -196,6 +198,8 @@ impl Log {
             tail.bytes += frame.len() + size_of::<Record>();
             tail.next += 1;
         }
+        let next = tail.next;
+        tail.holds.grown(first, next, &batch.records);
         drop(tail);
         self.grown.notify_all();
         batch.clear();
@@ -272,14 +276,6 @@ impl Log {
         Ok(tail.next)
     }
 
-    /// Has what comes from `cursor` on kept, within the log's bound.
-    pub fn hold(self: &Arc<Self>, cursor: u64) -> Hold {
-        let mut tail = self.tail.lock();
-        let number = tail.holds.last_key_value().map_or(0, |(&last, _)| last + 1);
-        tail.holds.insert(number, cursor);
-        Hold { log: Arc::clone(self), number }
-    }
-
     /// Waits until there is something at `cursor`, somebody calls [`wake`](Self::wake), or
     /// `deadline` has come.
     pub fn wait(&self, cursor: u64, deadline: Instant) {
@@ -291,28 +287,8 @@ impl Log {
 
     /// Wakes everybody who waits. The lock is taken, so that nobody who is about to wait misses it.
     pub fn wake(&self) {
-        drop(self.tail.lock());
+        self.tail.lock().holds.wake();
         self.grown.notify_all();
-    }
-}
-
-/// A reader's hold on what it has yet to read of a log. It ends when it is dropped.
-#[derive(Debug)]
-pub struct Hold {
-    log: Arc<Log>,
-    number: u64,
-}
-
-impl Hold {
-    /// What is before `cursor` need not be kept any more.
-    pub fn at(&self, cursor: u64) {
-        self.log.tail.lock().holds.insert(self.number, cursor);
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.log.tail.lock().holds.remove(&self.number);
     }
 }
 
@@ -334,7 +310,7 @@ impl Tail {
 
     /// Whether the oldest segment need not be kept.
     fn may_trim(&self) -> bool {
-        let free = self.holds.values().all(|&cursor| cursor >= self.segments[1].first);
+        let free = self.holds.lowest().is_none_or(|cursor| cursor >= self.segments[1].first);
         self.bytes > self.bytes_max || (self.bytes > self.bytes_kept && free)
     }
 

@@ -1,5 +1,8 @@
 //! The log's tail: what is read, kept and trimmed.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
 
 fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[u32]) {
@@ -93,4 +96,36 @@ fn what_is_held_is_kept_within_the_bound() {
     drop(hold);
     append(&log, 700_000..730_000, &[]);
     assert!(usual.contains(&log.bytes()), "{}", log.bytes());
+}
+
+#[test]
+fn a_reader_is_woken_for_what_it_wants_and_has_read_the_rest() {
+    let log = Arc::new(Log::new(TAIL_BYTES_MAX, TAIL_BYTES_MAX));
+    let add = |server, timestamp| {
+        let mut batch = Batch::default();
+        batch.frames.push(b'x');
+        batch.seal(Version { timestamp, server }, 0, &[], 1);
+        log.append(&mut batch);
+    };
+    let patience = Instant::now() + Duration::from_secs(60);
+    let (picky, usual, behind) = (log.hold(0), log.hold(0), log.hold(0));
+    picky.want(Wanted::from([(1, 5), (3, u64::MAX)]));
+    behind.want(Wanted::new());
+    add(1, 5);
+    assert_eq!(picky.wait(0, patience), 0, "it is wanted");
+    picky.at(1);
+    std::thread::scope(|scope| {
+        // If anything before the last update woke it, less would count as read.
+        let waiter = scope.spawn(|| picky.wait(101, patience));
+        (1..=100).for_each(|timestamp| add(2, timestamp));
+        add(1, 6);
+        assert_eq!(log.end(), 102);
+        add(3, 1);
+        assert_eq!(waiter.join().expect("it waits"), 102);
+    });
+    assert!(Instant::now() < patience, "it was woken");
+    assert_eq!(usual.wait(0, patience), 0, "who wants everything has read nothing");
+    behind.at(50);
+    add(2, 101);
+    assert_eq!(behind.wait(0, patience), 50, "what it had yet to read is kept");
 }

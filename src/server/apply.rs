@@ -343,7 +343,10 @@ impl<'a> Apply<'a> {
                 }
                 Effect::Show { update, waited } => self.show(replica, &update, waited),
                 Effect::Hold { version, missing } => self.teller.held(replica, version, missing),
-                Effect::AskAgain => self.shared.mesh.ask_again(),
+                Effect::AskAgain => {
+                    self.shared.mesh.ask_again();
+                    self.shared.log.wake();
+                }
             }
         }
         self.effects = effects;

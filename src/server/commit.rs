@@ -24,6 +24,7 @@ impl Apply<'_> {
             // What was received and refused is asked for again.
             self.refused_at = None;
             self.shared.mesh.ask_again();
+            self.shared.log.wake();
         }
     }
 

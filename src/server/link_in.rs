@@ -147,6 +147,8 @@ pub(super) fn run(
         shared.mesh.lock().linked().map(|peer| peer.known.address.clone()).collect();
     log::info!("Connected Servers: [{}]", addresses.join(", "));
     trace(shared, link, true);
+    // The other links tell of this one.
+    shared.log.wake();
     let out = {
         let (shared, link) = (Arc::clone(shared), Arc::clone(link));
         let name = format!("out-{}", link.peer);

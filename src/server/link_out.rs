@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::{Applied, Chain, Order, Version};
-use crate::log::Hold;
 use crate::log::disk::{self, ReadError};
+use crate::log::{Hold, Wanted};
 use crate::protocol::encode::array_into;
 use crate::protocol::link::{Frame, Status};
 use crate::protocol::resp::Decoder;
@@ -39,14 +39,8 @@ const LOOK_UPDATES: u64 = 4_096;
 /// How much is written at a time.
 const WRITE_BYTES: usize = 256 * 1024;
 
-/// Which updates of an origin are sent to the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Supply {
-    /// All that it lacks.
-    All,
-    /// Those up to this timestamp, which are of older lives; a living link supplies the rest.
-    UpTo(u64),
-}
+/// The timestamp up to which an origin's updates are sent if all are.
+const ALL: u64 = u64::MAX;
 
 struct LinkOut<'a> {
     shared: &'a Shared,
@@ -58,7 +52,9 @@ struct LinkOut<'a> {
     old: Option<disk::Cursor>,
     /// What the peer has applied or was sent on this link.
     sent: Applied,
-    supplies: BTreeMap<u32, Supply>,
+    /// For each origin, up to which timestamp its updates are sent to the peer. If it is linked to a
+    /// living origin, those of older lives are: the living link supplies the rest.
+    supplies: Wanted,
     unlinked_since: BTreeMap<u32, Instant>,
     delays: Delays,
     /// Updates that others have overtaken, as they are delayed by their key: their places, and when
@@ -93,7 +89,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         hold: shared.log.hold(shared.log.start()),
         old: None,
         sent: Applied::default(),
-        supplies: BTreeMap::new(),
+        supplies: Wanted::new(),
         unlinked_since: BTreeMap::new(),
         delays: Delays::default(),
         overtaken: Vec::new(),
@@ -143,17 +139,27 @@ impl LinkOut<'_> {
                 self.collect(end);
                 self.promise(end, clock);
             }
-            let idle = !std::mem::take(&mut self.more) && self.out.is_empty();
-            if idle && self.old.is_none() && self.outgoing.is_none() {
-                let due = self.due.unwrap_or(self.next_status);
-                self.shared.log.wait(end, due.min(self.next_status));
-            } else {
+            if !self.out.is_empty() {
                 (&*self.link.stream).write_all(&self.out)?;
                 self.out.clear();
                 self.out.shrink_to(4 * WRITE_BYTES);
             }
+            let more = std::mem::take(&mut self.more);
+            if !more && self.old.is_none() && self.outgoing.is_none() {
+                self.wait(end);
+            }
         }
         Ok(())
+    }
+
+    /// Waits until there is something to do, if the log ends at `end` still.
+    fn wait(&mut self, end: u64) {
+        let deadline = self.due.map_or(self.next_status, |due| due.min(self.next_status));
+        let kept_from = self.hold.wait(end, deadline);
+        if self.cursor == Some(end) && self.overtaken.is_empty() {
+            // What came meanwhile and was not wanted counts as read.
+            self.cursor = Some(kept_from);
+        }
     }
 
     /// The peer's updates are acknowledged when they are *applied*, not when they are received.
@@ -164,6 +170,13 @@ impl LinkOut<'_> {
                 array_into(&mut self.out, &["ACK", &version.to_string()]);
             }
         }
+    }
+
+    /// Has itself woken for what it sends, and for what it acknowledges.
+    fn listen(&self) {
+        let mut wanted = self.supplies.clone();
+        wanted.insert(self.link.peer, ALL);
+        self.hold.want(wanted);
     }
 
     /// Rule `total`: all that this server wrote up to `clock` is in the log before `end`, and all
@@ -218,10 +231,9 @@ impl LinkOut<'_> {
         let Some(receiver) = mesh.peers.get(&self.link.peer) else { return false };
         let links = &receiver.status.links;
         self.unlinked_since.retain(|origin, _| !links.contains_key(origin));
-        let mut supplies = BTreeMap::from([(own_id, Supply::All)]);
+        let mut supplies = Wanted::from([(own_id, ALL)]);
         // Its own updates of this life it has; those of its older lives it may have lost.
-        let own = receiver.status.above.map_or(Supply::All, Supply::UpTo);
-        supplies.insert(self.link.peer, own);
+        supplies.insert(self.link.peer, receiver.status.above.unwrap_or(ALL));
         for origin in origins {
             if let Some(linked) = links.get(&origin) {
                 // It gets from there what that life writes; what older lives wrote it may lack,
@@ -229,17 +241,20 @@ impl LinkOut<'_> {
                 // may write is known here, if there is a link, before any of its updates.
                 let same = mesh.peers.get(&origin).filter(|peer| peer.known.life == linked.life);
                 let above = linked.above.or_else(|| same.and_then(|peer| peer.status.above));
-                supplies.insert(origin, Supply::UpTo(above.unwrap_or(u64::MAX)));
+                supplies.insert(origin, above.unwrap_or(ALL));
                 continue;
             }
             let since = *self.unlinked_since.entry(origin).or_insert_with(Instant::now);
             if since.elapsed() >= RELAY_AFTER {
-                supplies.insert(origin, Supply::All);
+                supplies.insert(origin, ALL);
             }
         }
         drop(mesh);
         let changed = supplies != self.supplies;
-        self.supplies = supplies;
+        if changed {
+            self.supplies = supplies;
+            self.listen();
+        }
         changed
     }
 
@@ -285,9 +300,9 @@ impl LinkOut<'_> {
         let Some(cursor) = self.cursor else { return };
         let shared = self.shared;
         let look_end = end.min(cursor + LOOK_UPDATES);
-        self.more = look_end < end;
         let read = shared.log.read(cursor, |entry| {
             if entry.sequence >= look_end || self.out.len() >= WRITE_BYTES {
+                self.more = entry.sequence < end;
                 return ControlFlow::Break(());
             }
             if !self.is_wanted(entry.version) {
@@ -304,10 +319,12 @@ impl LinkOut<'_> {
             self.sent_now(entry.version, entry.predecessor);
             ControlFlow::Continue(())
         });
-        match read {
-            Ok(cursor) => self.go_on_at(Some(cursor)),
+        if let Ok(cursor) = read {
+            self.go_on_at(Some(cursor));
+        } else {
             // The log was trimmed under a slow reader. Perhaps the peer got it elsewhere.
-            Err(_) => self.start_again(),
+            self.start_again();
+            self.more = true;
         }
     }
 
@@ -348,12 +365,8 @@ impl LinkOut<'_> {
     }
 
     fn is_wanted(&self, version: Version) -> bool {
-        let supplied = match self.supplies.get(&version.server) {
-            Some(Supply::All) => true,
-            Some(&Supply::UpTo(above)) => version.timestamp <= above,
-            None => false,
-        };
-        supplied && !self.sent.covers(version)
+        let supplied = self.supplies.get(&version.server);
+        supplied.is_some_and(|&last| version.timestamp <= last) && !self.sent.covers(version)
     }
 
     fn sent_now(&mut self, version: Version, predecessor: u64) {

@@ -21,7 +21,7 @@
 //! | `compact` | a snapshot that it writes to disk; there is one now and then | store, replica, log | the disk; the full channel |
 //! | `push-N` | nothing; shares the session of a client that joined | the log | the log's growth; the session; its socket |
 //! | `dial-ADDRESS` | connecting to one peer, then that link's incoming half | its socket | its socket; the full channel; pauses between tries |
-//! | `out-N` | the outgoing half of the link to server N, its cursor | the log, the mesh | the log's growth; its socket |
+//! | `out-N` | the outgoing half of the link to server N, its cursor | the log, the mesh | updates that it sends or acknowledges; its socket |
 //!
 //! Locks are taken in this order: a session; the replica; a part of the store; the log; the mesh.
 //! The apply thread holds the replica's lock for a batch and the others for moments inside it. It

@@ -110,6 +110,7 @@ impl LinkOut<'_> {
         self.link.sent_entries.store(0, Ordering::Relaxed);
         self.sent.raise_all(&applied);
         self.go_on_at(Some(sequence));
+        self.more = true;
         self.old = None;
         self.overtaken.clear();
         (self.lacks_since, self.served) = (None, true);

@@ -74,11 +74,11 @@ pub(super) fn open(shared: &Shared) {
     shared.replica.write().open();
     // Peers must know before the first write from when on this life supplies its own updates.
     shared.mesh.links_changed();
-    shared.log.wake();
     let installs = shared.installs.load(Ordering::SeqCst);
     shared.opened_with.fetch_min(installs, Ordering::SeqCst);
     shared.loading.store(false, Ordering::SeqCst);
     // What came one by one until now was not taken.
     shared.mesh.ask_again();
+    shared.log.wake();
     log::debug!("Server {} takes writes", shared.options.id);
 }

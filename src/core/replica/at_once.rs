@@ -8,7 +8,8 @@ use crate::core::update::Update;
 impl Replica {
     /// Rule R2 for the usual case, in which nobody need own the update: it may be shown at once, and
     /// nothing is held that it could release. `update` is only looked at, and not at its changes. Gives
-    /// whether it is applied now, as after an [`Effect::Apply`]; if not, [`receive`](Self::receive)
+    /// whether it is applied now, as after an
+    /// [`Effect::Apply`](crate::core::Effect::Apply); if not, [`receive`](Self::receive)
     /// takes it.
     pub fn apply_at_once(&mut self, update: &Update, now_us: u64) -> bool {
         let Update { version, predecessor, .. } = *update;

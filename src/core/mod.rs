@@ -44,8 +44,8 @@
 //!   only one side has although the other has applied it was deleted there and the delete forgotten:
 //!   it goes. See [`Replica::install`] and [`Store::merge`].
 //! - **R8, start without data.** Such a server takes a snapshot from a peer before it applies single
-//!   updates or serves reads; it starts empty only if there is none to be had. Otherwise a session
-//!   that saw nothing, as a delete was forgotten, could see the old value here.
+//!   updates; it starts empty only if there is none to be had. Otherwise a session that saw nothing,
+//!   as a delete was forgotten, could see the old value here. Until then it shows nothing at all.
 //! - **R9, lost for ever.** What is held back for a write that no server has or holds, of a life
 //!   that is over, is dropped, once what all servers said last agrees on everyone's life. See
 //!   [`Settled::is_lost`] and [`Replica::drop_lost`].

@@ -167,7 +167,7 @@ impl<'a> Apply<'a> {
                 }
                 Request::Promise(server, timestamp) => replica.promise(server, timestamp),
                 Request::Synced(synced) => self.synced(synced),
-                Request::Compacted(done) => self.compacted(done.as_ref()),
+                Request::Compacted(bytes) => self.compacted(bytes),
                 Request::Members => {}
                 Request::Stop => stop = true,
             }
@@ -343,10 +343,7 @@ impl<'a> Apply<'a> {
                 }
                 Effect::Show { update, waited } => self.show(replica, &update, waited),
                 Effect::Hold { version, missing } => self.teller.held(replica, version, missing),
-                Effect::AskAgain => {
-                    self.shared.mesh.ask_again();
-                    self.shared.log.wake();
-                }
+                Effect::AskAgain => self.shared.ask_again(),
             }
         }
         self.effects = effects;

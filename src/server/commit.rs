@@ -10,7 +10,6 @@ use crate::core::Replica;
 use crate::log::disk::{Synced, WriteError};
 
 use super::apply::Apply;
-use super::compact::Compacted;
 
 /// How long after the disk has refused something peers are asked to send it again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -23,8 +22,7 @@ impl Apply<'_> {
         if self.refused_at.is_some_and(|at| at.elapsed() >= RETRY) {
             // What was received and refused is asked for again.
             self.refused_at = None;
-            self.shared.mesh.ask_again();
-            self.shared.log.wake();
+            self.shared.ask_again();
         }
     }
 
@@ -79,9 +77,9 @@ impl Apply<'_> {
     }
 
     /// Takes what came of a compaction.
-    pub(super) fn compacted(&mut self, compacted: Option<&Compacted>) {
+    pub(super) fn compacted(&mut self, bytes: Option<u64>) {
         if let Some(disk) = &mut self.publisher.disk {
-            disk.compacted(compacted);
+            disk.compacted(bytes);
         }
     }
 

@@ -36,11 +36,10 @@ pub(super) struct Compaction {
 }
 
 /// A snapshot that is in place.
-#[derive(Debug)]
-pub(super) struct Compacted {
+struct Compacted {
     /// The number of the first update that is not in it.
-    pub(super) sequence: u64,
-    pub(super) applied: Applied,
+    sequence: u64,
+    applied: Applied,
     bytes: u64,
 }
 
@@ -77,11 +76,11 @@ impl Compaction {
         self.not_before = Some(Instant::now() + RETRY);
     }
 
-    /// Takes what came of it.
-    pub(super) fn end(&mut self, compacted: Option<&Compacted>) {
+    /// Takes what came of it: how large the snapshot is, if there is one.
+    pub(super) fn end(&mut self, bytes: Option<u64>) {
         self.join();
-        match compacted {
-            Some(&Compacted { bytes, .. }) => {
+        match bytes {
+            Some(bytes) => {
                 self.grown -= self.begun;
                 self.bytes = bytes;
             }
@@ -111,7 +110,7 @@ fn run(shared: &Shared) {
             log::warn!("Server {id}: {failure}");
         }
     }
-    drop(shared.apply.send(Request::Compacted(compacted)));
+    drop(shared.apply.send(Request::Compacted(compacted.map(|compacted| compacted.bytes))));
 }
 
 /// Writes a snapshot and removes older ones. `None`: the server stops.

@@ -16,7 +16,7 @@ use crate::core::Applied;
 use crate::log::disk::snapshot::{self, Draft};
 use crate::log::disk::{Cursor, Failure, Reader, Synced, Unsynced, WriteError, Writer};
 
-use super::compact::{Compacted, Compaction};
+use super::compact::Compaction;
 use super::restore::Restored;
 use super::shared::{Request, Shared};
 
@@ -149,8 +149,8 @@ impl Disk {
     }
 
     /// Takes what came of a compaction.
-    pub(super) fn compacted(&mut self, compacted: Option<&Compacted>) {
-        self.compaction.end(compacted);
+    pub(super) fn compacted(&mut self, bytes: Option<u64>) {
+        self.compaction.end(bytes);
     }
 
     /// Gives a file that came from a peer its name: it is taken in now. The log before it is synced

@@ -5,9 +5,9 @@
 //! here since the copy was made exact. It costs the memory of a second store. The old one is freed
 //! little by little (`retired`).
 //!
-//! Rule R8, as far as it is needed while no delete is forgotten: a server without data drops what
-//! comes one by one while a snapshot is on its way, and asks for it again behind it. It does serve
-//! reads: whoever has seen more elsewhere has a context that says so.
+//! What comes one by one meanwhile is dropped by a server that has nothing yet, and asked for again
+//! behind the snapshot: also by one that began with nothing, as no peer with data was to be had (rule
+//! R8), and is offered a snapshot later.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,8 +112,7 @@ pub(super) fn take(
 pub(super) fn give_up(shared: &Shared, link: &Arc<Link>) {
     link.taken_entries.store(0, Ordering::Relaxed);
     if shared.desk.end(link) {
-        shared.mesh.ask_again();
-        shared.log.wake();
+        shared.ask_again();
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) fn greet(
         sent_entries: AtomicU64::new(0),
         taken_entries: AtomicU64::new(0),
     });
-    match shared.mesh.register(id, &link, who, &hello.status) {
+    match shared.mesh.register(&link, who, &hello.status) {
         Ok(()) => Ok(link),
         Err(Refused::Linked) => Err(format!("LINKED {id} there is a link between us already")),
         Err(Refused::Cut) => Err(format!("CUT {id} this link is cut; HEAL undoes it")),
@@ -268,7 +268,7 @@ fn acknowledge(shared: &Shared, link: &Arc<Link>, version: crate::core::Version)
 
 fn learn(shared: &Arc<Shared>, servers: &[Known]) {
     if shared.options.discovery {
-        for address in shared.mesh.learn(shared.options.id, servers) {
+        for address in shared.mesh.learn(servers) {
             super::dial::start(shared, address, false);
         }
     }

@@ -161,7 +161,7 @@ impl Mesh {
 /// The text of the error reply.
 pub(super) fn check(shared: &Shared, hello: &Hello) -> Result<(), String> {
     let (id, who) = (shared.options.id, &hello.who);
-    if hello.status.gone.get(&id).is_some_and(|&born| shared.mesh.lock().born <= born) {
+    if is_among(shared, &hello.status.gone) {
         forgotten(shared);
         return Err(forgotten_text(id));
     }
@@ -173,6 +173,11 @@ pub(super) fn check(shared: &Shared, hello: &Hello) -> Result<(), String> {
         log::error!("Server {id} refuses server {}: {refusal}", who.id);
         format!("ERR server {id}: {refusal}")
     })
+}
+
+/// Whether this server is among the forgotten ones, with the data that it has.
+fn is_among(shared: &Shared, gone: &BTreeMap<u32, u64>) -> bool {
+    gone.get(&shared.options.id).is_some_and(|&born| shared.mesh.lock().born <= born)
 }
 
 pub(super) fn forgotten_text(server: u32) -> String {
@@ -198,7 +203,7 @@ pub(super) fn hear(shared: &Shared, gone: &BTreeMap<u32, u64>) {
             changed(shared, server);
         }
     }
-    if gone.get(&id).is_some_and(|&born| shared.mesh.lock().born <= born) {
+    if is_among(shared, gone) {
         forgotten(shared);
     }
 }

@@ -174,7 +174,6 @@ impl Mesh {
     /// at another address it is a second server with the same id.
     pub(super) fn register(
         &self,
-        own_id: u32,
         link: &Arc<Link>,
         who: &Known,
         status: &Status,
@@ -189,7 +188,7 @@ impl Mesh {
         if let Some(peer) = state.peers.get(&who.id)
             && let Some(old) = peer.link.as_ref().filter(|old| !old.is_closed())
         {
-            let by_lower = |link: &Link| link.dialled == (own_id < who.id);
+            let by_lower = |link: &Link| link.dialled == (self.own.0 < who.id);
             if old.life != link.life && peer.known.address != who.address {
                 return Err(Refused::Duplicate);
             }
@@ -240,11 +239,11 @@ impl Mesh {
     }
 
     /// Takes in servers that a peer knows; gives the addresses that are news.
-    pub(super) fn learn(&self, own_id: u32, servers: &[Known]) -> Vec<String> {
+    pub(super) fn learn(&self, servers: &[Known]) -> Vec<String> {
         let mut state = self.state.lock();
         let mut news = Vec::new();
         for known in servers {
-            if known.id == own_id || state.has_forgotten(known) {
+            if known.id == self.own.0 || state.has_forgotten(known) {
                 continue;
             }
             let old = state.peers.get(&known.id);
@@ -279,9 +278,10 @@ impl Mesh {
     }
 
     /// Whether every known server is linked, and has said that it is linked to this one.
-    pub(super) fn all_know(&self, own_id: u32) -> bool {
+    pub(super) fn all_know(&self) -> bool {
         let state = self.state.lock();
-        let knows = |peer: &Peer| peer.link.is_some() && peer.status.links.contains_key(&own_id);
+        let knows =
+            |peer: &Peer| peer.link.is_some() && peer.status.links.contains_key(&self.own.0);
         state.peers.values().all(knows)
     }
 

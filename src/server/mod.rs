@@ -18,7 +18,7 @@
 //! | `apply` | the only writer of replica, store and log | the channel | the channel when idle; the store's locks; standard error; the trace's file |
 //! | `client-N` | one accepted connection: its session, or, if a peer dialled, the link's incoming half | its socket; store, replica | its socket; the full channel; its own batch; `AFTER`, `WAIT` |
 //! | `sync` | nothing; there is one with a data directory | what to sync | the disk |
-//! | `compact` | a snapshot that it writes to disk; there is one now and then | store, replica, log | the disk; the full channel |
+//! | `compact` | a snapshot that it writes to disk, and the removal of what that makes superfluous; there is one now and then | store, replica, log | the disk; the full channel |
 //! | `push-N` | nothing; shares the session of a client that joined | the log | the log's growth; the session; its socket |
 //! | `dial-ADDRESS` | connecting to one peer, then that link's incoming half | its socket | its socket; the full channel; pauses between tries |
 //! | `out-N` | the outgoing half of the link to server N, its cursor | the log, the mesh | updates that it sends or acknowledges; its socket |

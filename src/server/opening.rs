@@ -29,7 +29,7 @@ pub(super) fn may_open(shared: &Shared, source_seen: &mut Option<Instant>) -> bo
     let all = shared.mesh.all_answered();
     if shared.options.order == Order::Total {
         // Whoever does not know of this server may already have shown what its writes would precede.
-        return all && past && shared.mesh.all_know(shared.options.id);
+        return all && past && shared.mesh.all_know();
     }
     let patient = shared.started.elapsed() < PATIENCE || shared.mesh.is_duplicate();
     if patient && !all {
@@ -78,7 +78,6 @@ pub(super) fn open(shared: &Shared) {
     shared.opened_with.fetch_min(installs, Ordering::SeqCst);
     shared.loading.store(false, Ordering::SeqCst);
     // What came one by one until now was not taken.
-    shared.mesh.ask_again();
-    shared.log.wake();
+    shared.ask_again();
     log::debug!("Server {} takes writes", shared.options.id);
 }

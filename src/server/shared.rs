@@ -16,7 +16,6 @@ use crate::log::disk::Synced;
 use crate::log::{Log, READ_BYTES_KEPT};
 use crate::protocol::bundle::Bundle;
 
-use super::compact::Compacted;
 use super::desk::Desk;
 use super::disk::OnDisk;
 use super::handoff::{Batch, Slot};
@@ -51,8 +50,8 @@ pub(super) enum Request {
     Promise(u32, u64),
     /// What came of a sync.
     Synced(Synced),
-    /// What came of a compaction; `None`: nothing.
-    Compacted(Option<Compacted>),
+    /// What came of a compaction: how large the snapshot is; `None`: nothing.
+    Compacted(Option<u64>),
     /// Who is known has changed: perhaps something can be forgotten now.
     Members,
     /// Everything else has ended.
@@ -232,6 +231,12 @@ impl Shared {
         for running in running {
             drop(running.thread.join());
         }
+    }
+
+    /// All peers are asked, at once, to send again what was not taken.
+    pub(super) fn ask_again(&self) {
+        self.mesh.ask_again();
+        self.log.wake();
     }
 
     /// Wakes every thread that waits for the log or the mesh.

@@ -19,6 +19,7 @@ build: cargo
 	@$(CARGO) build --quiet --bins
 
 demo: build ## three servers, two clients, a late update: does causal order hold?
+	@mkdir -p target
 	@$(CARGO) run --quiet --bin causal-lab -- demo -o target/demo.html
 
 run-servers: build ## West, Central and East in this terminal, until Ctrl-C
@@ -41,6 +42,7 @@ check: cargo ## format, clippy, docs, tests
 
 bench: cargo ## what causality costs, and the store beside Redis (5 to 10 minutes)
 	@$(CARGO) build --release --quiet --bins
+	@mkdir -p target
 	@$(CARGO) run --release --quiet --bin causal-lab -- bench --redis -o target/bench.md
 
 doc: cargo ## the tour of the source, as web pages

@@ -19,7 +19,7 @@ use crate::trace::What;
 
 use super::disk::Disk;
 use super::forgetting::Forgetting;
-use super::handoff::{Batch, Outcome, Slot};
+use super::handoff::{Batch, Outcome, Slot, give_way};
 use super::mesh::Link;
 use super::opening;
 use super::publish::Publisher;
@@ -119,6 +119,9 @@ impl<'a> Apply<'a> {
 
     /// Waits for the next message, or until the replica or the disk has something to do.
     fn next(&self, requests: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
+        if let Some(request) = give_way(|| requests.try_recv().ok()) {
+            return Ok(request);
+        }
         // Only `original` has something to do when nothing comes.
         let due = (self.order == Order::Original).then(|| self.shared.replica.read().due());
         let woken = due

@@ -5,8 +5,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use causal_kv::core::{Applied, Change, Update, Version};
+use causal_kv::log::Batch;
 use causal_kv::protocol::encode::array_into;
-use causal_kv::protocol::link::{Frame, Head, Hello, Known, Linked, Status, update_into};
+use causal_kv::protocol::link::{Frame, Head, Hello, Known, Linked, Status};
 use causal_kv::protocol::resp::{Decoder, FramingError};
 use causal_kv::protocol::snapshot;
 
@@ -47,17 +48,9 @@ fn frame(words: &[&str]) -> Vec<u8> {
 }
 
 fn encode(update: &Update) -> Vec<u8> {
-    let &Update { version, predecessor, told, .. } = update;
-    let head = Head {
-        version,
-        predecessor,
-        told,
-        dependencies: &update.dependencies,
-        dependency_keys: &update.dependency_keys,
-    };
-    let mut bytes = Vec::new();
-    update_into(&mut bytes, &mut Vec::new(), head, &update.pairs());
-    bytes
+    let mut batch = Batch::default();
+    batch.push(Head::from(update), &update.pairs());
+    batch.frames().to_vec()
 }
 
 #[test]

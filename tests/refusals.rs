@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use causal_kv::core::{ClockKind, Version};
-use causal_kv::protocol::link::{Frame, Head, update_into};
+use causal_kv::log::Batch;
+use causal_kv::protocol::link::{Frame, Head};
 use causal_kv::protocol::resp::{ARGUMENTS_MAX, Asked, Decoder};
 use causal_kv::server::Options;
 use cluster::raw;
@@ -172,15 +173,15 @@ fn a_peer_that_sends_junk_is_dialled_ever_more_seldom() {
 #[test]
 fn the_largest_delete_passes_over_a_link() {
     let keys: Vec<String> = (0..ARGUMENTS_MAX - 1).map(|number| number.to_string()).collect();
-    let (mut frame, mut meta) = (Vec::new(), Vec::new());
+    let mut batch = Batch::default();
     let version = Version { timestamp: 1, server: 1 };
     let head =
         Head { version, predecessor: 0, told: false, dependencies: &[], dependency_keys: &[] };
     let changes: Vec<_> = keys.iter().map(|key| (key.as_str(), None)).collect();
-    update_into(&mut frame, &mut meta, head, &changes);
+    batch.push(head, &changes);
     let mut decoder = Decoder::default();
     decoder.expect_peer();
-    decoder.extend(&frame);
+    decoder.extend(batch.frames());
     assert_eq!(decoder.next_request(), Ok(Some(Asked::Array)));
     let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { panic!("not an update") };
     assert_eq!(update.changes.len(), keys.len());

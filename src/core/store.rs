@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::applied::Applied;
+use super::hashed::{Hashed, Key, KeyHash};
 use super::order::Order;
 use super::records::Horizon;
 use super::update::Update;
@@ -31,7 +32,7 @@ impl Shown<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Store {
     order: Order,
-    values: HashMap<String, (String, (u64, u32))>,
+    values: HashMap<String, (String, (u64, u32)), KeyHash>,
     /// Deleted keys keep the version of their delete, or an older write still on its way would
     /// bring them back; until none can be (rule R10).
     deletes: HashMap<String, (u64, u32)>,
@@ -43,10 +44,26 @@ impl Store {
         Self { order, ..Self::default() }
     }
 
+    /// Hashes a key, for [`apply_hashed`](Self::apply_hashed) on this store and its clones.
+    pub fn hash<'a>(&self, key: &'a str) -> Hashed<'a> {
+        self.values.hasher().hash(key)
+    }
+
     /// Applies one change if its version is higher than the key's. Gives whether it was: whether
     /// the change became visible. Values are overwritten in place.
     pub fn apply(&mut self, key: &str, value: Option<&str>, version: Version) -> bool {
-        if let Some((text, shown)) = self.values.get_mut(key) {
+        self.apply_hashed(self.hash(key), value, version)
+    }
+
+    /// The same for a key that was [hashed](Self::hash) before.
+    pub fn apply_hashed(
+        &mut self,
+        hashed: Hashed<'_>,
+        value: Option<&str>,
+        version: Version,
+    ) -> bool {
+        let key = hashed.key;
+        if let Some((text, shown)) = self.values.get_mut(&hashed as &dyn Key) {
             if !self.order.wins(version, (*shown).into()) {
                 return false;
             }

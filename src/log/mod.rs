@@ -9,6 +9,7 @@
 //! that is written to again and again costs less than new memory does. What a reader has yet to read
 //! is kept, up to a bound. A cursor that falls off the tail gets [`FellBehind`].
 
+mod batch;
 pub mod disk;
 mod hold;
 
@@ -21,6 +22,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::core::{Applied, Update, Version};
 use crate::protocol::link::updates;
 
+pub use batch::Batch;
 use hold::Holds;
 pub use hold::{Hold, Wanted};
 
@@ -43,43 +45,9 @@ struct Record {
     appended_ms: u32,
 }
 
-/// Updates on their way into the log: encoded frames, back to back.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// The frames. Encode one here, then call [`Batch::seal`].
-    pub frames: Vec<u8>,
-    records: Vec<Record>,
-    /// Changes that lost to a higher version, in order: the record's place in the batch, the
-    /// change's in it.
-    hidden: Vec<(usize, u32)>,
-}
-
-impl Batch {
-    /// The next frame of `frames`, which ends there, is the update `version`. `hidden` are the places
-    /// of the changes in it that did not become visible.
-    pub fn seal(&mut self, version: Version, predecessor: u64, hidden: &[u32], end: usize) {
-        let place = self.records.len();
-        self.hidden.extend(hidden.iter().map(|&change| (place, change)));
-        let end = u32::try_from(end).expect("a batch is far below 4 GiB");
-        let Version { timestamp, server } = version;
-        self.records.push(Record { timestamp, predecessor, server, end, appended_ms: 0 });
-    }
-
-    /// How many updates it has.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether it has no update.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    /// Empties it. Its buffers stay.
-    pub fn clear(&mut self) {
-        self.frames.clear();
-        self.records.clear();
-        self.hidden.clear();
+impl Record {
+    fn version(&self) -> Version {
+        Version { timestamp: self.timestamp, server: self.server }
     }
 }
 
@@ -101,6 +69,26 @@ impl Segment {
 
     fn bytes(&self) -> usize {
         self.frames.len() + self.records.len() * size_of::<Record>()
+    }
+
+    /// How many of these records fit, at least one; the first one's frame begins at `start`.
+    fn fitting(&self, start: usize, records: &[Record]) -> usize {
+        let room = SEGMENT_BYTES.saturating_sub(self.bytes());
+        let bytes = |(before, record): (usize, &Record)| {
+            record.end as usize - start + (before + 1) * size_of::<Record>()
+        };
+        records.iter().enumerate().take_while(|&pair| bytes(pair) <= room).count().max(1)
+    }
+
+    /// Takes in records of a batch, and their frames, which begin at `start` there.
+    fn take(&mut self, frames: &[u8], start: usize, records: &[Record], appended_ms: u32) {
+        let base = self.frames.len();
+        self.frames.extend_from_slice(frames);
+        let end = |end: u32| {
+            u32::try_from(end as usize - start + base).expect("a segment is far below 4 GiB")
+        };
+        let taken = records.iter().map(|r| Record { end: end(r.end), appended_ms, ..*r });
+        self.records.extend(taken);
     }
 }
 
@@ -181,22 +169,21 @@ impl Log {
         let appended_ms = self.now_ms();
         let mut tail = self.tail.lock();
         let first = tail.next;
-        let mut start = 0;
-        let mut hidden = batch.hidden.iter().peekable();
-        for (place, record) in batch.records.iter().enumerate() {
-            let end = record.end as usize;
-            let frame = &batch.frames[start..end];
-            start = end;
-            let segment = tail.room_for(frame.len());
-            segment.frames.extend_from_slice(frame);
-            let end = u32::try_from(segment.frames.len()).expect("a segment is far below 4 GiB");
-            segment.records.push(Record { end, appended_ms, ..*record });
-            let sequence = first + place as u64;
-            while let Some(&(_, change)) = hidden.next_if(|&&(at, _)| at == place) {
-                segment.hidden.push((sequence, change));
+        let hidden: Vec<(usize, u32)> = batch.hidden().collect();
+        let mut hidden = hidden.iter().peekable();
+        let (mut place, mut start) = (0, 0);
+        while let Some(record) = batch.records.get(place) {
+            let segment = tail.room_for(record.end as usize - start);
+            let count = segment.fitting(start, &batch.records[place..]);
+            let records = &batch.records[place..place + count];
+            let end = records[count - 1].end as usize;
+            segment.take(&batch.frames[start..end], start, records, appended_ms);
+            while let Some(&(at, change)) = hidden.next_if(|&&(at, _)| at < place + count) {
+                segment.hidden.push((first + at as u64, change));
             }
-            tail.bytes += frame.len() + size_of::<Record>();
-            tail.next += 1;
+            tail.bytes += end - start + count * size_of::<Record>();
+            tail.next += count as u64;
+            (place, start) = (place + count, end);
         }
         let next = tail.next;
         tail.holds.grown(first, next, &batch.records);
@@ -262,7 +249,7 @@ impl Log {
                 let sequence = segment.first + place as u64;
                 let entry = Entry {
                     sequence,
-                    version: Version { timestamp: record.timestamp, server: record.server },
+                    version: record.version(),
                     predecessor: record.predecessor,
                     appended_ms: record.appended_ms,
                     frame: &segment.frames[start..record.end as usize],
@@ -318,8 +305,7 @@ impl Tail {
         let mut oldest = self.segments.pop_front().expect("there are two");
         self.bytes -= oldest.bytes();
         for record in &oldest.records {
-            let version = Version { timestamp: record.timestamp, server: record.server };
-            self.base.advance(version, record.predecessor);
+            self.base.advance(record.version(), record.predecessor);
         }
         oldest.frames.clear();
         oldest.records.clear();

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::*;
 
-fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[u32]) {
+fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[usize]) {
     let mut batch = Batch::default();
     for timestamp in timestamps {
         batch.frames.extend_from_slice(timestamp.to_string().as_bytes());
-        let end = batch.frames.len();
-        batch.seal(Version { timestamp, server: 1 }, timestamp - 1, hidden, end);
+        let first = batch.places.len();
+        batch.hidden.extend(hidden.iter().map(|&change| first + change));
+        batch.places.resize(first + 4, (0..0, None));
+        batch.seal(Version { timestamp, server: 1 }, timestamp - 1);
     }
     log.append(&mut batch);
     assert!(batch.is_empty());
@@ -104,7 +106,7 @@ fn a_reader_is_woken_for_what_it_wants_and_has_read_the_rest() {
     let add = |server, timestamp| {
         let mut batch = Batch::default();
         batch.frames.push(b'x');
-        batch.seal(Version { timestamp, server }, 0, &[], 1);
+        batch.seal(Version { timestamp, server }, 0);
         log.append(&mut batch);
     };
     let patience = Instant::now() + Duration::from_secs(60);

@@ -63,7 +63,8 @@ use super::bundle::Bundle;
 use super::encode::array_into;
 use super::resp::{Argument, Decoder, FramingError};
 use super::snapshot;
-pub use super::update::{Head, update_into, updates};
+pub(crate) use super::update::update_into;
+pub use super::update::{Head, updates};
 
 /// The version of the link protocol.
 pub const LINK_PROTOCOL: &str = "1";

@@ -30,6 +30,7 @@ mod header;
 pub mod inline;
 pub mod link;
 mod parse;
+pub mod places;
 pub mod reply;
 pub mod resp;
 pub mod snapshot;

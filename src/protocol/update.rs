@@ -1,17 +1,21 @@
 //! An update, as a frame of a [link](super::link) and as a record of the log.
 
+use std::ops::Range;
+
 use crate::core::{Change, Update, Version};
 use crate::text::{quoted, unquoted};
 
 use super::encode::{bulk_into, decimal_into, header_into};
 use super::link::Frame;
+use super::places::Place;
 use super::resp::{Decoder, FramingError};
 
-/// Appends an update as a frame. `changes` are its keys, with their values or, for a delete, none.
-/// `meta` is scratch space that its caller keeps.
-pub fn update_into(
+/// Appends an update as a frame, and where in that frame its keys and values stand. `changes` are its
+/// keys, with their values or, for a delete, none. `meta` is scratch space that its caller keeps.
+pub(crate) fn update_into(
     out: &mut Vec<u8>,
     meta: &mut Vec<u8>,
+    places: &mut Vec<Place>,
     head: Head<'_>,
     changes: &[(&str, Option<&str>)],
 ) {
@@ -32,15 +36,24 @@ pub fn update_into(
         meta.push(b' ');
         meta.extend_from_slice(quoted(key).as_bytes());
     }
+    let start = out.len();
     header_into(out, b'*', 1 + 2 * changes.len());
     bulk_into(out, meta);
     for &(key, value) in changes {
-        bulk_into(out, key.as_bytes());
-        match value {
-            Some(value) => bulk_into(out, value.as_bytes()),
-            None => out.extend_from_slice(b"$-1\r\n"),
+        let key = text_into(out, start, key);
+        let value = value.map(|value| text_into(out, start, value));
+        if value.is_none() {
+            out.extend_from_slice(b"$-1\r\n");
         }
+        places.push((key, value));
     }
+}
+
+/// Appends a text, and gives its place in the frame that begins at `start`.
+fn text_into(out: &mut Vec<u8>, start: usize, text: &str) -> Range<usize> {
+    bulk_into(out, text.as_bytes());
+    let end = out.len() - start - 2;
+    end - text.len()..end
 }
 
 /// The updates of `frames`, which stand back to back as [`update_into`] wrote them.

@@ -22,7 +22,7 @@ use crate::protocol::snapshot::{End, Entry, Frame, end_into, entry_into};
 
 use super::copy::{Copy, Stale};
 use super::mesh::Link;
-use super::parts::{Parts, part_of};
+use super::parts::part_of;
 use super::shared::{Request, Shared};
 
 /// A record on disk has about so many bytes.
@@ -128,7 +128,7 @@ impl Incoming {
         let options = &shared.options;
         let create = |directory: &PathBuf| Draft::create(directory, Kind::Install, options.id);
         let draft = options.data_dir.as_ref().map(create).transpose()?;
-        Ok(Self { stores: Parts::apart(options.order), entries: 0, draft, out: Vec::new() })
+        Ok(Self { stores: shared.parts.apart(), entries: 0, draft, out: Vec::new() })
     }
 
     fn add(&mut self, entry: &Entry) -> Result<(), Failure> {

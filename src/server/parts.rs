@@ -7,21 +7,26 @@
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
-use crate::core::{Applied, Horizon, Order, Shown, Store, Version};
+use crate::core::{Applied, Hashed, Horizon, Order, Shown, Store, Version};
 
 /// How many parts there are. A `SCAN` cursor is a part's number.
 pub(super) const PARTS: usize = 64;
-
-/// So many changes are applied before readers are let in.
-const HELD_UPDATES_MAX: usize = 256;
 
 /// So much of a part is copied under one lock, in keys and in bytes.
 const TAKEN_KEYS_MAX: usize = 1_000;
 const TAKEN_BYTES_MAX: usize = 256 << 10;
 
+/// A change, with its update's version.
+type Versioned<'a> = (Version, (&'a str, Option<&'a str>));
+
+/// The parts that the apply thread holds.
+type Held<'a> = [Option<RwLockWriteGuard<'a, Store>>; PARTS];
+
 #[derive(Debug)]
 pub(super) struct Parts {
     parts: Vec<RwLock<Store>>,
+    /// What every part was in the beginning: so all of them hash alike.
+    empty: Store,
 }
 
 /// The number of a key's part. It only spreads keys over parts; inside a part the map's own hash
@@ -44,12 +49,14 @@ pub(super) fn part_of(key: &str) -> usize {
 impl Parts {
     /// An empty store that settles conflicts as this rule does.
     pub(super) fn new(order: Order) -> Self {
-        Self { parts: (0..PARTS).map(|_| RwLock::new(Store::new(order))).collect() }
+        let empty = Store::new(order);
+        let parts = vec![empty.clone(); PARTS].into_iter().map(RwLock::new).collect();
+        Self { parts, empty }
     }
 
-    /// What would be the parts of an empty store.
-    pub(super) fn apart(order: Order) -> Vec<Store> {
-        (0..PARTS).map(|_| Store::new(order)).collect()
+    /// What would be the parts of an empty store, for a [`swap`](Self::swap) with these.
+    pub(super) fn apart(&self) -> Vec<Store> {
+        vec![self.empty.clone(); PARTS]
     }
 
     /// Puts other stores into the place of all parts, in one step, and gives the old ones back. Only
@@ -134,14 +141,44 @@ impl Parts {
         }
     }
 
-    /// Begins to write. Only the apply thread does.
-    pub(super) fn writer(&self) -> Writer<'_> {
-        Writer {
-            parts: self,
-            guards: (0..PARTS).map(|_| None).collect(),
-            held: Vec::new(),
-            applied: 0,
+    /// Applies changes in their order, those of one update so that nobody sees half of it: `changes`
+    /// has each with its update's version. The places of those that did not become visible are added
+    /// to `hidden`. Only the apply thread writes. Blocks while readers hold one of the parts.
+    ///
+    /// All keys are hashed first, and nearly always all locks are taken first: see [`crate::core::hashed`].
+    /// An atomic operation between two look-ups would have them wait one behind the other, too.
+    pub(super) fn apply(&self, changes: &[Versioned<'_>], hidden: &mut Vec<usize>) {
+        let keys = changes.iter().map(|&(_, (key, _))| key);
+        let places: Vec<_> = keys.map(|key| (part_of(key), self.empty.hash(key))).collect();
+        if let Some(mut held) = self.hold(&places, RwLock::try_write) {
+            return apply_held(&mut held, 0, changes, &places, hidden);
         }
+        // Some reader may hold its parts for long. It must not keep others from what it does not hold.
+        let mut start = 0;
+        for update in changes.chunk_by(|(one, _), (other, _)| one == other) {
+            let places = &places[start..start + update.len()];
+            let held = self.hold(places, |part| Some(part.write()));
+            let mut held = held.expect("it was waited for");
+            apply_held(&mut held, start, update, places, hidden);
+            start += update.len();
+        }
+    }
+
+    /// Holds all of some parts, each once and in the order of their numbers; `None` if one is not
+    /// had.
+    fn hold<'a>(
+        &'a self,
+        places: &[(usize, Hashed<'_>)],
+        lock: impl Fn(&'a RwLock<Store>) -> Option<RwLockWriteGuard<'a, Store>>,
+    ) -> Option<Held<'a>> {
+        let needed = places.iter().fold(0u64, |needed, (number, _)| needed | 1 << number);
+        let mut held = [const { None }; PARTS];
+        for (number, part) in self.parts.iter().enumerate() {
+            if needed >> number & 1 == 1 {
+                held[number] = Some(lock(part)?);
+            }
+        }
+        Some(held)
     }
 
     /// How many keys have a value.
@@ -157,80 +194,21 @@ impl Parts {
     }
 }
 
-/// The apply thread's hold on the parts that it writes to.
-///
-/// A part stays locked until it is released or [`HELD_UPDATES_MAX`] changes are applied:
-/// taking two locks for each update costs 10 to 20 % of a pipelined write, mostly because an atomic
-/// operation keeps the processor from fetching the next key's memory ahead.
-///
-/// The writer never waits for a part while it holds another, so it cannot deadlock with readers.
-#[derive(Debug)]
-pub(super) struct Writer<'a> {
-    parts: &'a Parts,
-    guards: Vec<Option<RwLockWriteGuard<'a, Store>>>,
-    held: Vec<usize>,
-    applied: usize,
-}
-
-impl Writer<'_> {
-    /// Applies all changes of one update, so that nobody sees half of it. The places of changes
-    /// that did not become visible are added to `hidden`.
-    pub(super) fn apply(
-        &mut self,
-        version: Version,
-        changes: &[(&str, Option<&str>)],
-        hidden: &mut Vec<u32>,
-    ) {
-        if self.applied >= HELD_UPDATES_MAX {
-            self.release();
+/// Applies changes to parts that are held: those with these numbers. `first` is the place of the first
+/// change.
+fn apply_held(
+    held: &mut Held<'_>,
+    first: usize,
+    changes: &[Versioned<'_>],
+    places: &[(usize, Hashed<'_>)],
+    hidden: &mut Vec<usize>,
+) {
+    for (index, (&(version, (_, value)), &(number, key))) in changes.iter().zip(places).enumerate()
+    {
+        let store = held[number].as_mut().expect("all were taken");
+        if !store.apply_hashed(key, value, version) {
+            hidden.push(first + index);
         }
-        self.applied += changes.len();
-        if changes.len() > 1 {
-            self.hold(&numbers(changes.iter().map(|&(key, _)| key)));
-        }
-        for (place, &(key, value)) in (0u32..).zip(changes) {
-            let part = part_of(key);
-            self.hold(&[part]);
-            let store = self.guards[part].as_mut().expect("it is held");
-            if !store.apply(key, value, version) {
-                hidden.push(place);
-            }
-        }
-    }
-
-    /// What a key shows.
-    pub(super) fn read<T>(&mut self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
-        let part = part_of(key);
-        self.hold(&[part]);
-        show(self.guards[part].as_ref().expect("it is held").read(key))
-    }
-
-    /// Holds all of some parts. `numbers` are in order.
-    fn hold(&mut self, numbers: &[usize]) {
-        for &number in numbers {
-            if self.guards[number].is_some() {
-                continue;
-            }
-            let Some(guard) = self.parts.parts[number].try_write() else {
-                // A reader has it, and may be waiting for another that this writer holds.
-                self.release();
-                for &number in numbers {
-                    self.guards[number] = Some(self.parts.parts[number].write());
-                }
-                self.held.extend(numbers);
-                return;
-            };
-            self.guards[number] = Some(guard);
-            self.held.push(number);
-        }
-    }
-
-    /// Lets readers in.
-    pub(super) fn release(&mut self) {
-        for number in self.held.drain(..) {
-            self.guards[number] = None;
-        }
-        self.applied = 0;
     }
 }
 
@@ -273,11 +251,8 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let changes = [(first, Some("new")), (second, Some("new"))];
-                parts.writer().apply(
-                    Version { timestamp: 1, server: 1 },
-                    &changes,
-                    &mut Vec::new(),
-                );
+                let version = Version { timestamp: 1, server: 1 };
+                parts.apply(&changes.map(|change| (version, change)), &mut Vec::new());
             });
             let enough = Instant::now() + Duration::from_millis(100);
             while Instant::now() < enough {

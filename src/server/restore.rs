@@ -15,7 +15,7 @@ use crate::log::disk::{self, Damage, OpenError};
 use crate::protocol::snapshot::End;
 
 use super::disk::OnDisk;
-use super::parts::{Parts, part_of};
+use super::parts::part_of;
 use super::publish::Publisher;
 use super::shared::Shared;
 
@@ -54,8 +54,7 @@ pub(super) fn restore(shared: &Shared, directory: &Path) -> Result<Restored, Ope
     let mut grown = installs.iter().map(|loaded| loaded.bytes).sum();
     let mut restoring = Restoring::begin(shared, newest, installs)?;
     let mut progress = Progress::new();
-    let visit =
-        |sequence: u64, frame: &[u8], update: Update| restoring.update(sequence, frame, &update);
+    let visit = |sequence: u64, _: &[u8], update: Update| restoring.update(sequence, &update);
     let options = disk::Options { from, ..options(shared) };
     let opened = disk::open(directory, options, visit, |done, all| progress.tell(done, all));
     progress.end();
@@ -105,7 +104,7 @@ fn newest(shared: &Shared, directory: &Path, files: &Files) -> Result<Option<Loa
 }
 
 fn load(shared: &Shared, kept: &Kept) -> Result<Loaded, OpenError> {
-    let mut stores = Parts::apart(shared.options.order);
+    let mut stores = shared.parts.apart();
     let (end, bytes) = snapshot::read(kept, shared.options.id, |entry| {
         stores[part_of(&entry.key)].apply(&entry.key, entry.value.as_deref(), entry.version);
     })?;
@@ -141,12 +140,12 @@ impl<'a> Restoring<'a> {
         Ok(Self { shared, replica, publisher, installs, base })
     }
 
-    fn update(&mut self, sequence: u64, frame: &[u8], update: &Update) -> Result<(), String> {
+    fn update(&mut self, sequence: u64, update: &Update) -> Result<(), String> {
         self.install_before(sequence).map_err(|error| error.to_string())?;
         if !self.replica.restore(update) {
             return Err(format!("update {} does not follow what is before it", update.version));
         }
-        self.publisher.restore(frame, update);
+        self.publisher.restore(update);
         Ok(())
     }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use causal_kv::core::Version;
-use causal_kv::protocol::link::{Head, Hello, Known, Status, update_into};
+use causal_kv::log::Batch;
+use causal_kv::protocol::link::{Head, Hello, Known, Status};
 use causal_kv::protocol::reply::Reply;
 
 use super::client::Client;
@@ -48,11 +49,11 @@ pub(crate) fn link(address: SocketAddr, hello: &Hello) -> Client {
 
 /// An update as a frame.
 pub(crate) fn update(version: Version, predecessor: u64, dependencies: &[Version]) -> Vec<u8> {
-    let (mut out, mut meta) = (Vec::new(), Vec::new());
+    let mut batch = Batch::default();
     let head = Head { version, predecessor, told: false, dependencies, dependency_keys: &[] };
     let key = format!("raw-{}", version.timestamp);
-    update_into(&mut out, &mut meta, head, &[(key.as_str(), Some("raw"))]);
-    out
+    batch.push(head, &[(key.as_str(), Some("raw"))]);
+    batch.frames().to_vec()
 }
 
 /// A status as a frame.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use causal_kv::core::{Change, Update, Version};
+use causal_kv::log::Batch;
 use causal_kv::log::disk::{Fsync, OpenError, Options, Recovery, Writer, open};
-use causal_kv::protocol::link::{Head, update_into};
+use causal_kv::protocol::link::Head;
 
 /// A directory's name; it is made by whoever opens a log in it.
 #[derive(Debug)]
@@ -111,9 +112,9 @@ pub(crate) fn update(number: u64) -> Update {
 
 /// An update as a frame.
 pub(crate) fn frame(update: &Update) -> Vec<u8> {
-    let (mut frame, mut meta) = (Vec::new(), Vec::new());
-    update_into(&mut frame, &mut meta, Head::from(update), &update.pairs());
-    frame
+    let mut batch = Batch::default();
+    batch.push(Head::from(update), &update.pairs());
+    batch.frames().to_vec()
 }
 
 /// Appends the next `count` updates as one group.

@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use crate::core::{Change, ClockKind, Context, Effect, Limits, Order, Replica, Store, Update};
 use crate::lab::random::Random;
-use crate::protocol::link::{Head, update_into};
+use crate::log::Batch;
+use crate::protocol::link::Head;
 
 use super::Bench;
 use super::cities::{CITIES, one_way_us};
@@ -228,12 +229,12 @@ impl World {
 
 /// The bytes of an update's frame but for its key and its value.
 fn metadata(update: &Update) -> f64 {
-    let (mut frame, mut meta) = (Vec::new(), Vec::new());
+    let mut batch = Batch::default();
     let changes = update.changes.iter().map(|change| (&change.key[..], change.value.as_deref()));
     let changes: Vec<(&str, Option<&str>)> = changes.collect();
-    update_into(&mut frame, &mut meta, Head::from(update), &changes);
+    batch.push(Head::from(update), &changes);
     let said = changes.iter().map(|(key, value)| key.len() + value.map_or(0, str::len));
-    length(frame.len() - said.sum::<usize>())
+    length(batch.frames().len() - said.sum::<usize>())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::core::Version;
+use crate::protocol::bundle::Arrived;
 use crate::protocol::link::{Head, update_into};
 use crate::protocol::places::{Place, change_at};
 
@@ -35,6 +36,13 @@ impl Batch {
     pub fn push(&mut self, head: Head<'_>, changes: &[(&str, Option<&str>)]) {
         update_into(&mut self.frames, &mut self.meta, &mut self.places, head, changes);
         self.seal(head.version, head.predecessor);
+    }
+
+    /// Adds an update that came as a frame, with the places of its keys and values in that.
+    pub fn forward(&mut self, arrived: Arrived<'_>) {
+        self.frames.extend_from_slice(arrived.frame.as_bytes());
+        self.places.extend_from_slice(arrived.places);
+        self.seal(arrived.update.version, arrived.update.predecessor);
     }
 
     /// The frame at the end is an update's.

@@ -1,24 +1,44 @@
 //! Updates on their way from a link to the apply thread, many at a time.
 //!
-//! Nearly every update is applied as soon as it has come, and then is not needed any more. So it need
-//! not own its keys and values: those of a whole read lie in one text.
+//! Nearly every update is applied as soon as it has come, and goes on into the log as it is. So it
+//! need not own its keys and values, nor be encoded anew: the frames of a whole read are one text, and
+//! keys and values are places in it.
 
 use std::ops::Range;
 
 use crate::core::Update;
 
 use super::link::text;
-use super::resp::{Argument, Decoder, FramingError};
+use super::places::{Place, change_at};
+use super::resp::{Argument, Decoder, FramingError, broken};
 use super::update;
 
 /// Updates that came in one read, in their order.
 #[derive(Debug, Default)]
 pub struct Bundle {
+    /// Their frames, back to back.
     text: String,
-    /// Keys and values, as places in the text.
-    changes: Vec<(Range<usize>, Option<Range<usize>>)>,
-    /// Each without its changes, and where these end.
-    updates: Vec<(Update, usize)>,
+    places: Vec<Place>,
+    /// Each without its changes, and where its frame and its places end.
+    updates: Vec<(Update, usize, usize)>,
+}
+
+/// An update of a bundle.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// The update without its changes.
+    pub update: &'a Update,
+    /// It as a frame.
+    pub frame: &'a str,
+    /// Where in the frame its keys and values stand.
+    pub places: &'a [Place],
+}
+
+impl<'a> Arrived<'a> {
+    /// Its changes, as pairs of a key and its value; a delete has none.
+    pub fn changes(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        self.places.iter().map(move |place| change_at(self.frame, place))
+    }
 }
 
 impl Bundle {
@@ -31,23 +51,26 @@ impl Bundle {
         if !head.starts_with('(') {
             return Ok(false);
         }
+        let Some(frame) = decoder.frame() else { return broken("an update is no line") };
         let update = update::decode_head(decoder, head)?;
         for index in (1..decoder.len()).step_by(2) {
-            let key = self.add(text(decoder, index)?);
             let value = match decoder.argument_at(index + 1) {
                 Argument::Null => None,
-                _ => Some(self.add(text(decoder, index + 1)?)),
+                _ => Some(place(decoder, index + 1)?),
             };
-            self.changes.push((key, value));
+            self.places.push((place(decoder, index)?, value));
         }
-        self.updates.push((update, self.changes.len()));
+        match str::from_utf8(frame) {
+            Ok(frame) => self.text.push_str(frame),
+            // One of its fields is to blame.
+            Err(_) => {
+                for index in 1..decoder.len() {
+                    text(decoder, index)?;
+                }
+            }
+        }
+        self.updates.push((update, self.text.len(), self.places.len()));
         Ok(true)
-    }
-
-    fn add(&mut self, text: &str) -> Range<usize> {
-        let start = self.text.len();
-        self.text.push_str(text);
-        start..self.text.len()
     }
 
     /// Whether it has no update.
@@ -55,18 +78,19 @@ impl Bundle {
         self.updates.is_empty()
     }
 
-    /// The updates, each without its changes and with these beside it, as pairs of a key and its value.
-    pub fn iter(
-        &self,
-    ) -> impl Iterator<Item = (&Update, impl Iterator<Item = (&str, Option<&str>)>)> {
-        let mut start = 0;
-        self.updates.iter().map(move |(update, end)| {
-            let changes = self.changes[start..*end].iter();
-            start = *end;
-            let pair = |(key, value): &(Range<usize>, Option<Range<usize>>)| {
-                (&self.text[key.clone()], value.as_ref().map(|value| &self.text[value.clone()]))
-            };
-            (update, changes.map(pair))
+    /// The updates.
+    pub fn iter(&self) -> impl Iterator<Item = Arrived<'_>> {
+        let (mut frame_start, mut places_start) = (0, 0);
+        self.updates.iter().map(move |&(ref update, frame_end, places_end)| {
+            let frame = &self.text[frame_start..frame_end];
+            let places = &self.places[places_start..places_end];
+            (frame_start, places_start) = (frame_end, places_end);
+            Arrived { update, frame, places }
         })
     }
+}
+
+/// Where a field stands in its frame.
+fn place(decoder: &Decoder, index: usize) -> Result<Range<usize>, FramingError> {
+    decoder.place_at(index).ok_or_else(|| FramingError(format!("field {index} is not text")))
 }

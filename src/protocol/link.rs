@@ -316,8 +316,9 @@ impl Frame {
     pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
         let mut bundle = Bundle::default();
         if bundle.push(decoder)? {
-            let (update, changes) = bundle.iter().next().expect("it was pushed");
-            return Ok(Self::Update(Head::from(update).update(&changes.collect::<Vec<_>>())));
+            let arrived = bundle.iter().next().expect("it was pushed");
+            let changes: Vec<_> = arrived.changes().collect();
+            return Ok(Self::Update(Head::from(arrived.update).update(&changes)));
         }
         let head = text(decoder, 0)?;
         match head {

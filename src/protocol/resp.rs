@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::ops::Range;
 
 use super::header::header;
 use super::inline::split_line;
@@ -78,6 +79,8 @@ pub struct Decoder {
     filled: usize,
     /// Where the next byte to look at stands.
     at: usize,
+    /// Where the array began that was found last or is unfinished.
+    begun: usize,
     places: Vec<Place>,
     /// Arguments of an unfinished array that are still to come.
     awaited: usize,
@@ -103,6 +106,7 @@ impl Default for Decoder {
             buffer: vec![0; BUFFER_BYTES_MIN],
             filled: 0,
             at: 0,
+            begun: 0,
             places: Vec::new(),
             awaited: 0,
             bulk: None,
@@ -158,11 +162,12 @@ impl Decoder {
             self.places.clear();
         }
         let full = self.filled == self.buffer.len();
-        let needed = self.first_place();
+        let needed = if self.awaited == 0 { self.at } else { self.begun };
         if needed > 0 {
             self.buffer.copy_within(needed..self.filled, 0);
             self.filled -= needed;
             self.at -= needed;
+            self.begun = 0;
             for place in &mut self.places {
                 if let Place::At { start, end } = place {
                     *start -= needed;
@@ -182,14 +187,6 @@ impl Decoder {
         }
     }
 
-    fn first_place(&self) -> usize {
-        let mut starts = self.places.iter().filter_map(|place| match place {
-            Place::At { start, .. } => Some(*start),
-            _ => None,
-        });
-        starts.next().unwrap_or(self.at)
-    }
-
     /// How many bytes wait in the buffer behind what has been looked at.
     pub fn unread(&self) -> usize {
         self.filled - self.at
@@ -205,6 +202,7 @@ impl Decoder {
                 match self.buffer[..self.filled].get(self.at) {
                     None => return Ok(None),
                     Some(b'*') => {
+                        self.begun = self.at;
                         let Some(count) = self.header(b'*')? else { return Ok(None) };
                         self.begin_array(count)?;
                         continue;
@@ -340,6 +338,24 @@ impl Decoder {
         self.at += length + 1;
         self.asked = Asked::Line;
         Ok(Some(self.places.len()))
+    }
+
+    /// The request as it came, if that was as an array. What was too long is not in it.
+    pub fn frame(&self) -> Option<&[u8]> {
+        (self.asked == Asked::Array).then(|| &self.buffer[self.begun..self.at])
+    }
+
+    /// Where in that frame argument number `index` stands. `None`: it does not.
+    ///
+    /// # Panics
+    /// If there is no such argument.
+    pub fn place_at(&self, index: usize) -> Option<Range<usize>> {
+        match self.places[index] {
+            Place::At { start, end } if self.asked == Asked::Array => {
+                Some(start - self.begun..end - self.begun)
+            }
+            _ => None,
+        }
     }
 
     /// How many arguments the request has, its name among them.

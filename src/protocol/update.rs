@@ -56,7 +56,7 @@ fn text_into(out: &mut Vec<u8>, start: usize, text: &str) -> Range<usize> {
     end - text.len()..end
 }
 
-/// The updates of `frames`, which stand back to back as [`update_into`] wrote them.
+/// The updates of `frames`, which stand back to back as in the log.
 pub fn updates(frames: &[u8]) -> impl Iterator<Item = Update> {
     let mut decoder = Decoder::default();
     decoder.expect_peer();

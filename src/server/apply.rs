@@ -12,15 +12,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::RwLockWriteGuard;
 
-use crate::core::{Checkpoint, Context, Effect, Order, Refusal, Replica, Update, Version, Waited};
-use crate::protocol::bundle::Bundle;
+use crate::core::{Checkpoint, Context, Effect, Order, Refusal, Replica, Version};
 use crate::protocol::link::Head;
 use crate::trace::What;
 
 use super::disk::Disk;
 use super::forgetting::Forgetting;
 use super::handoff::{Batch, Outcome, Slot, give_way};
-use super::mesh::Link;
 use super::opening;
 use super::publish::Publisher;
 use super::push;
@@ -299,92 +297,11 @@ impl<'a> Apply<'a> {
 
     /// Before the store shows a chain's first update, sessions must be able to name the chain (rule
     /// R11).
-    fn name_chain(&self, replica: &Replica, predecessor: u64) {
+    pub(super) fn name_chain(&self, replica: &Replica, predecessor: u64) {
         if predecessor == 0 {
             let count = replica.applied().chain_count();
             self.shared.chain_count.store(count, Ordering::Release);
         }
-    }
-
-    fn receive(&mut self, replica: &mut Replica, updates: &Bundle, link: &Arc<Link>, now_us: u64) {
-        let shared = self.shared;
-        let joining = opening::is_joining(shared, replica);
-        if joining || shared.desk.drops() || shared.mesh.is_outlived(link) {
-            return;
-        }
-        let mut pairs = Vec::new();
-        for (update, changes) in updates.iter() {
-            pairs.clear();
-            pairs.extend(changes);
-            let head = Head::from(update);
-            if self.shared.trace.is_none() && replica.apply_at_once(update, now_us) {
-                self.replicated(replica, head, update.version, None, &pairs);
-                continue;
-            }
-            let update = head.update(&pairs);
-            let news = self.shared.trace.is_some() && replica.is_news(update.version);
-            let event = news.then(|| What::Receive { from: link.peer, update: told(&update) });
-            let taken = replica.receive(update, now_us, &mut self.effects);
-            if let Err(error) = taken {
-                return self.refuse(link, &error);
-            }
-            if let Some(event) = event {
-                self.teller.trace(replica, || event);
-            }
-            self.follow(replica);
-        }
-    }
-
-    /// Does what the replica says.
-    pub(super) fn follow(&mut self, replica: &Replica) {
-        let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Apply { update, shown_as, waited } => {
-                    let head = Head::from(&update);
-                    self.replicated(replica, head, shown_as, waited, &update.pairs());
-                }
-                Effect::Show { update, waited } => self.show(replica, &update, waited),
-                Effect::Hold { version, missing } => self.teller.held(replica, version, missing),
-                Effect::AskAgain => self.shared.ask_again(),
-            }
-        }
-        self.effects = effects;
-    }
-
-    /// An update from a peer.
-    fn replicated(
-        &mut self,
-        replica: &Replica,
-        head: Head<'_>,
-        shown_as: Version,
-        waited: Option<Waited>,
-        changes: &[(&str, Option<&str>)],
-    ) {
-        self.teller.applied(replica, head, shown_as, waited, changes);
-        self.name_chain(replica, head.predecessor);
-        self.publisher.publish(head, shown_as, changes);
-        self.teller.remember(shown_as, changes);
-        self.shared.updates_remote.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A local write that was logged when it was made.
-    fn show(&mut self, replica: &Replica, update: &Update, waited: Waited) {
-        let version = update.version;
-        self.teller.wrote(version, update.told, &update.pairs());
-        self.teller.shown(replica, version, version, Some(waited));
-        self.name_chain(replica, update.predecessor);
-        self.publisher.show(Head::from(update), &update.pairs());
-        self.teller.remember(version, &update.pairs());
-    }
-
-    fn refuse(&self, link: &Link, error: &Refusal) {
-        if matches!(error, Refusal::Reused(_)) {
-            return self.shared.fail(error.to_string());
-        }
-        let id = self.shared.options.id;
-        log::error!("Server {id} closes its link to server {}: {error}", link.peer);
-        link.close();
     }
 }
 

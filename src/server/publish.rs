@@ -11,6 +11,7 @@
 use crate::core::{Shown, Update, Version};
 use crate::log::Batch;
 use crate::log::disk::WriteError;
+use crate::protocol::bundle::Arrived;
 use crate::protocol::link::Head;
 
 use super::disk::Disk;
@@ -57,6 +58,11 @@ impl<'a> Publisher<'a> {
     ) {
         self.keep(head, changes);
         self.show(Head { version: shown_as, ..head }, changes);
+    }
+
+    /// Logs and shows an update as it came. Only if what is shown has no log of its own.
+    pub(super) fn forward(&mut self, arrived: Arrived<'_>) {
+        self.log.forward(arrived);
     }
 
     /// Logs an update that is not shown yet, if what is shown has a log of its own.

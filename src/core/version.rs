@@ -76,22 +76,37 @@ impl Version {
 
     /// Reads one version at the start of `text` and gives what stands behind it.
     pub(crate) fn parse_prefix(text: &str) -> Option<(Self, &str)> {
-        let (timestamp, rest) = number(text.strip_prefix('(')?.trim_start())?;
-        let (server, rest) = number(rest.trim_start().strip_prefix(',')?.trim_start())?;
-        let rest = rest.trim_start().strip_prefix(')')?;
+        let (timestamp, rest) = number(text.strip_prefix('(')?)?;
+        let (server, rest) = number(skip_space(rest).strip_prefix(',')?)?;
+        let rest = skip_space(rest).strip_prefix(')')?;
         Some((Self { timestamp, server: u32::try_from(server).ok()? }, rest))
     }
 }
 
-/// The decimal number at the start of `text`, and what stands behind it. `str::parse` would also take
-/// a sign, and want to be told where the number ends.
-fn number(text: &str) -> Option<(u64, &str)> {
-    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at(end);
-    let mut digits = digits.bytes().map(|digit| u64::from(digit - b'0'));
-    let first = digits.next()?;
-    let number = digits.try_fold(first, |number, digit| number.checked_mul(10)?.checked_add(digit));
-    Some((number?, rest))
+/// The decimal number at the start of `text`, behind space, and what stands behind it. `str::parse`
+/// would also take a sign, and want to be told where the number ends.
+pub(crate) fn number(text: &str) -> Option<(u64, &str)> {
+    let text = skip_space(text);
+    let (mut number, mut end) = (0u64, 0);
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+        end += 1;
+    }
+    (end > 0).then(|| (number, &text[end..]))
+}
+
+/// The text without the space that it begins with. Every update's version is read, and nearly all
+/// have one space or none: to look for all kinds of space costs more than to read the numbers.
+pub(crate) fn skip_space(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, ..] if first.is_ascii_graphic() => text,
+        [b' ', second, ..] if second.is_ascii_graphic() => &text[1..],
+        _ => text.trim_start(),
+    }
 }
 
 #[cfg(test)]

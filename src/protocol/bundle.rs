@@ -47,12 +47,16 @@ impl Bundle {
     /// # Errors
     /// What is wrong with it; the bundle is of no use then.
     pub fn push(&mut self, decoder: &Decoder) -> Result<bool, FramingError> {
-        let head = text(decoder, 0)?;
-        if !head.starts_with('(') {
+        if !matches!(decoder.argument_at(0), Argument::Bytes([b'(', ..])) {
             return Ok(false);
         }
         let Some(frame) = decoder.frame() else { return broken("an update is no line") };
-        let update = update::decode_head(decoder, head)?;
+        let Ok(frame) = str::from_utf8(frame) else {
+            // One of its fields is to blame.
+            let wrong = (0..decoder.len()).find_map(|index| text(decoder, index).err());
+            return Err(wrong.expect("all that is around the fields is text"));
+        };
+        let update = update::decode_head(decoder, &frame[place(decoder, 0)?])?;
         for index in (1..decoder.len()).step_by(2) {
             let value = match decoder.argument_at(index + 1) {
                 Argument::Null => None,
@@ -60,15 +64,7 @@ impl Bundle {
             };
             self.places.push((place(decoder, index)?, value));
         }
-        match str::from_utf8(frame) {
-            Ok(frame) => self.text.push_str(frame),
-            // One of its fields is to blame.
-            Err(_) => {
-                for index in 1..decoder.len() {
-                    text(decoder, index)?;
-                }
-            }
-        }
+        self.text.push_str(frame);
         self.updates.push((update, self.text.len(), self.places.len()));
         Ok(true)
     }

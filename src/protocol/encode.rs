@@ -12,19 +12,19 @@ pub fn decimal_into(out: &mut Vec<u8>, mut number: u64) {
     if let Ok(digit @ 0..10) = u8::try_from(number) {
         return out.push(b'0' + digit);
     }
-    let mut digits = [0u8; 20];
+    let (pairs, _) = PAIRS.as_chunks();
+    let mut digits = [[0u8; 2]; 10];
     let mut at = digits.len();
     loop {
-        at -= 2;
-        let pair = usize::try_from(number % 100).expect("it is below 100");
-        digits[at..at + 2].copy_from_slice(&PAIRS[2 * pair..2 * pair + 2]);
+        at -= 1;
+        digits[at] = pairs[usize::try_from(number % 100).expect("it is below 100")];
         if number < 100 {
             break;
         }
         number /= 100;
     }
     let zero = usize::from(number < 10);
-    out.extend_from_slice(&digits[at + zero..]);
+    out.extend_from_slice(&digits.as_flattened()[2 * at + zero..]);
 }
 
 /// Appends `sign`, a number and CRLF: the header of an array or a bulk string, or an integer.

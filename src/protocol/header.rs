@@ -26,17 +26,16 @@ pub(super) fn header(input: &[u8], sign: u8) -> Result<Option<(i64, usize)>, Fra
     Ok(Some((number, end + 1)))
 }
 
-/// Nearly all are short, whole and right: these are read in one pass.
+/// Nearly all are short, whole and right: these are read at one glance.
 fn short(input: &[u8]) -> Option<(i64, usize)> {
-    let mut number = 0;
-    for place in 1..input.len().min(8) {
-        match (input[place], input.get(place + 1)) {
-            (digit @ b'0'..=b'9', _) => number = number * 10 + i64::from(digit - b'0'),
-            (b'\r', Some(b'\n')) if place > 1 => return Some((number, place + 2)),
-            _ => return None,
+    let digit = |byte: u8| i64::from(byte - b'0');
+    match *input {
+        [_, ones @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(ones), 4)),
+        [_, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            Some((10 * digit(tens) + digit(ones), 5))
         }
+        _ => None,
     }
-    None
 }
 
 fn decimal(digits: &[u8]) -> Option<i64> {

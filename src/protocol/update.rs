@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::core::version::number;
 use crate::core::{Change, Update, Version};
 use crate::text::{quoted, unquoted};
 
@@ -129,11 +130,9 @@ pub(super) fn version_into(out: &mut Vec<u8>, version: Version) {
 pub(super) fn decode_head(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
     let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
     let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
-    let rest = rest.trim_start();
-    let (distance, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let (told, rest) = rest.strip_prefix("told").map_or((false, rest), |rest| (true, rest));
-    let distance: u64 = distance.parse().map_err(|_| wrong())?;
+    let (distance, rest) = number(rest).ok_or_else(wrong)?;
     let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
+    let (told, rest) = rest.strip_prefix(" told").map_or((false, rest), |rest| (true, rest));
     let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
     let dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
     let dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;

@@ -69,6 +69,11 @@ impl Bundle {
         Ok(true)
     }
 
+    /// How many updates it has.
+    pub fn len(&self) -> usize {
+        self.updates.len()
+    }
+
     /// Whether it has no update.
     pub fn is_empty(&self) -> bool {
         self.updates.is_empty()

@@ -22,6 +22,9 @@ use super::shared::{Request, Shared, now_us};
 
 /// A link on which nothing was heard for so long counts as broken. Idle links send heartbeats.
 pub(super) const SILENCE: Duration = Duration::from_secs(3);
+/// So many updates go to the apply thread at a time. What takes more memory is given back to the system
+/// and asked for again each time.
+const BUNDLE_UPDATES_MAX: usize = 256;
 
 /// The hello that this server sends.
 pub(super) fn own_hello(shared: &Shared) -> Hello {
@@ -188,6 +191,9 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
         let mut updates = Bundle::default();
         while decoder.next_request().map_err(|error| error.to_string())?.is_some() {
             if updates.push(decoder).map_err(|error| error.to_string())? {
+                if updates.len() >= BUNDLE_UPDATES_MAX {
+                    send(shared, std::mem::take(&mut updates), link);
+                }
                 continue;
             }
             match Frame::decode(decoder).map_err(|error| error.to_string())? {

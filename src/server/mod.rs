@@ -5,7 +5,7 @@
 //!     |                 |
 //!  client-7 ...      out-2 / client-9 (reads link 2) ...
 //!     |  whole batches  |
-//!     +------> bounded channel ------> apply ----> store, in 64 locked parts ----> reads
+//!     +------> bounded channel ------> apply ----> store, in 60 locked parts ----> reads
 //!                                        |
 //!                                        +-------> log ----> out-2, push-7, ... each with a cursor
 //! ```

@@ -4,7 +4,7 @@
 //! waits for several look-ups at once if they lie close together in its instructions. But `SipHash`,
 //! which keeps a flood of chosen keys from ending in one slot, is nearly as long as a processor can
 //! look ahead. So whoever has many keys hashes all of them first, and then looks them up one behind
-//! the other: that is a third of all the time of 64 pipelined `SET`s.
+//! the other: that is a quarter of all the time of 64 pipelined `SET`s.
 //!
 //! The map's own look-ups take a key and hash it. [`Hashed`] is a key that brings its hash along, and
 //! [`KeyHash`] the way of hashing that takes it.

@@ -83,20 +83,21 @@ impl Version {
     }
 }
 
-/// The decimal number at the start of `text`, behind space, and what stands behind it. `str::parse`
-/// would also take a sign, and want to be told where the number ends.
+/// The decimal number at the start of `text`, behind space, and what stands behind it. It has no sign.
 pub(crate) fn number(text: &str) -> Option<(u64, &str)> {
     let text = skip_space(text);
     let (mut number, mut end) = (0u64, 0);
-    for byte in text.bytes() {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            break;
-        }
-        number = number.checked_mul(10)?.checked_add(u64::from(digit))?;
+    while let Some(digit @ b'0'..=b'9') = text.as_bytes().get(end) {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         end += 1;
     }
-    (end > 0).then(|| (number, &text[end..]))
+    let (digits, rest) = text.split_at(end);
+    match end {
+        0 => None,
+        // So many always fit.
+        1..20 => Some((number, rest)),
+        _ => digits.parse().ok().map(|number| (number, rest)),
+    }
 }
 
 /// The text without the space that it begins with. Every update's version is read, and nearly all

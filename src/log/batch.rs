@@ -64,7 +64,8 @@ impl Batch {
         mut show: impl FnMut(&[(Version, (&str, Option<&str>))], &mut Vec<usize>),
     ) {
         let mut text = str::from_utf8(&self.frames[self.end_of(self.shown)..]).expect(TEXTS);
-        let (mut some, mut hidden) = (Vec::new(), Vec::new());
+        let usual = (self.records.len() - self.shown).min(SHOWN_AT_ONCE);
+        let (mut some, mut hidden) = (Vec::with_capacity(usual), Vec::new());
         for index in self.shown..self.records.len() {
             let (frame, rest) = text.split_at(self.end_of(index + 1) - self.end_of(index));
             text = rest;

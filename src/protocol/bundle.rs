@@ -52,9 +52,7 @@ impl Bundle {
         }
         let Some(frame) = decoder.frame() else { return broken("an update is no line") };
         let Ok(frame) = str::from_utf8(frame) else {
-            // One of its fields is to blame.
-            let wrong = (0..decoder.len()).find_map(|index| text(decoder, index).err());
-            return Err(wrong.expect("all that is around the fields is text"));
+            return Err(not_text(decoder));
         };
         let update = update::decode_head(decoder, &frame[place(decoder, 0)?])?;
         for index in (1..decoder.len()).step_by(2) {
@@ -89,6 +87,13 @@ impl Bundle {
             Arrived { update, frame, places }
         })
     }
+}
+
+/// Which field of an update is not text.
+fn not_text(decoder: &Decoder) -> FramingError {
+    let is_value = |&index: &usize| decoder.argument_at(index) != Argument::Null;
+    let mut wrong = (0..decoder.len()).filter(is_value).map(|index| text(decoder, index).err());
+    wrong.find_map(|wrong| wrong).unwrap_or_else(|| FramingError("it is not text".to_owned()))
 }
 
 /// Where a field stands in its frame.

@@ -133,9 +133,12 @@ pub(super) fn decode_head(decoder: &Decoder, head: &str) -> Result<Update, Frami
     let (distance, rest) = number(rest).ok_or_else(wrong)?;
     let predecessor = version.timestamp.checked_sub(distance).ok_or_else(wrong)?;
     let (told, rest) = rest.strip_prefix(" told").map_or((false, rest), |rest| (true, rest));
-    let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
-    let dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
-    let dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
+    let (mut dependencies, mut dependency_keys) = (Vec::new(), Vec::new());
+    if !rest.is_empty() {
+        let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+        dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
+        dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
+    }
     if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
         return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
     }

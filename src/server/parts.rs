@@ -154,8 +154,8 @@ impl Parts {
     /// has each with its update's version. The places of those that did not become visible are added
     /// to `hidden`. Only the apply thread writes. Blocks while readers hold one of the parts.
     ///
-    /// All keys are hashed first, and nearly always all locks are taken first: see [`crate::core::hashed`].
-    /// An atomic operation between two look-ups would have them wait one behind the other, too.
+    /// All keys are hashed first: see [`crate::core::hashed`]. Nearly always all locks are taken first,
+    /// too: an atomic operation between two look-ups would have the second one wait for the first.
     pub(super) fn apply(&self, changes: &[Versioned<'_>], hidden: &mut Vec<usize>) {
         let keys = changes.iter().map(|&(_, (key, _))| key);
         let places: Vec<_> = keys.map(|key| (part_of(key), self.empty.hash(key))).collect();
@@ -251,6 +251,43 @@ mod tests {
         let letters: std::collections::HashSet<usize> =
             ('a'..='z').map(|letter| part_of(&letter.to_string())).collect();
         assert!(letters.len() > 13, "{letters:?}");
+    }
+
+    /// If they did not, a key would be looked for where it is not, and be there twice.
+    #[test]
+    fn stores_that_are_swapped_in_hash_as_those_before() {
+        let parts = Parts::new(Order::Causal);
+        let mut stores = parts.apart();
+        let version = |timestamp| Version { timestamp, server: 1 };
+        stores[part_of("key")].apply("key", Some("old"), version(1));
+        parts.swap(&mut stores);
+        parts.apply(&[(version(2), ("key", Some("new")))], &mut Vec::new());
+        assert_eq!(parts.len(), 1);
+        parts.read("key", |shown| assert_eq!(shown, Shown::Value("new", version(2))));
+    }
+
+    /// What comes before an update that waits for a reader is shown; what lost is told by its place.
+    #[test]
+    fn a_reader_keeps_the_writer_only_from_what_it_reads() {
+        let parts = Parts::new(Order::Causal);
+        let version = |timestamp| Version { timestamp, server: 1 };
+        assert_ne!(part_of("a"), part_of("b"));
+        let mut hidden = Vec::new();
+        parts.apply(&[(version(5), ("c", Some("newer")))], &mut hidden);
+        let reader = parts.parts[part_of("b")].read();
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let write = |timestamp, key| (version(timestamp), (key, Some("new")));
+                parts.apply(&[write(1, "a"), write(2, "b"), write(3, "c")], &mut hidden);
+            });
+            while parts.read("a", |shown| shown.version()).is_none() {
+                thread::yield_now();
+            }
+            drop(reader);
+            writer.join().expect("it waited");
+        });
+        parts.read("b", |shown| assert_eq!(shown.version(), Some(version(2))));
+        assert_eq!(hidden, [2]);
     }
 
     /// A reader that holds one key's part keeps the writer from showing the update's other key.

@@ -18,8 +18,11 @@ use super::disk::Disk;
 use super::shared::Shared;
 use super::staged::{Seen, Staged};
 
-/// A group goes to the log at the latest when it has so many bytes.
+/// A group is shown and logged at the latest when it has so many bytes: as many as a processor's own
+/// cache keeps while it goes over them again.
 const GROUP_BYTES: usize = 64 << 10;
+/// The same with a data directory, where a group may cost a sync.
+const WRITTEN_GROUP_BYTES: usize = 1 << 20;
 
 /// The apply thread's hands: it alone writes to disk, log and store.
 #[derive(Debug)]
@@ -111,7 +114,8 @@ impl<'a> Publisher<'a> {
 
     /// Whether much has gathered.
     pub(super) fn is_large(&self) -> bool {
-        self.log.frames().len() > GROUP_BYTES
+        let most = if self.disk.is_some() { WRITTEN_GROUP_BYTES } else { GROUP_BYTES };
+        self.log.frames().len() > most
     }
 
     /// The end of a group: it is written, and then everyone may see it. Blocks as long as the disk

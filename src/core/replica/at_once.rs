@@ -6,8 +6,9 @@ use crate::core::order::Order;
 use crate::core::update::Update;
 
 impl Replica {
-    /// Rule R2 for the usual case, in which nobody need own the update: it may be shown at once, and
-    /// nothing is held that it could release. `update` is only looked at, and not at its changes. Gives
+    /// Rule R2 for the usual case, in which nobody need own the update: it follows the last one applied
+    /// of its origin, so it is neither a duplicate nor a fork; it may be shown at once, and nothing is
+    /// held that it could release. `update` is only looked at, and not at its changes. Gives
     /// whether it is applied now, as after an
     /// [`Effect::Apply`](crate::core::Effect::Apply); if not, [`receive`](Self::receive)
     /// takes it.
@@ -15,9 +16,10 @@ impl Replica {
         let Update { version, predecessor, .. } = *update;
         self.rules.order == Order::Causal
             && self.pending.is_empty()
-            && self.check(update).is_ok()
-            && !self.has_applied(version)
-            && self.rules.first_missing(update, &self.applied).is_none()
+            && version.server != self.id
+            && update.is_well_formed()
+            && self.applied.latest(version.server) == update.predecessor()
+            && update.dependencies.iter().all(|&dependency| self.applied.covers(dependency))
             && self.clock.witness(version.timestamp, now_us).is_ok()
             && self.applied.advance(version, predecessor)
     }

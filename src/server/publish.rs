@@ -8,6 +8,8 @@
 //! With a data directory, the log on disk is written *ahead*: a group of updates is appended and, as
 //! `--fsync` says, synced, and only then shown, sent and acknowledged.
 
+use std::hint::black_box;
+
 use crate::core::{Shown, Update, Version};
 use crate::log::Batch;
 use crate::log::disk::WriteError;
@@ -23,6 +25,11 @@ use super::staged::{Seen, Staged};
 const GROUP_BYTES: usize = 64 << 10;
 /// The same with a data directory, where a group may cost a sync.
 const WRITTEN_GROUP_BYTES: usize = 1 << 20;
+
+/// What a group of so many bytes may need, in bytes: less than the allocator of glibc would take from
+/// elsewhere or give back at once (128 KiB).
+const ROOMY_GROUP_BYTES: usize = 16 << 10;
+const ROOM_BYTES: usize = 110 << 10;
 
 /// The apply thread's hands: it alone writes to disk, log and store.
 #[derive(Debug)]
@@ -138,6 +145,9 @@ impl<'a> Publisher<'a> {
     /// Shows what has gathered, and appends it to the logs in memory.
     pub(super) fn append(&mut self) {
         let place = self.place();
+        if self.log.frames().len() >= ROOMY_GROUP_BYTES {
+            make_room();
+        }
         self.show_all();
         if !self.log.is_empty() {
             self.shared.log.append(&mut self.log);
@@ -147,4 +157,11 @@ impl<'a> Publisher<'a> {
         }
         self.base = place;
     }
+}
+
+/// Has the allocator take room for new keys and values from the system in one step: what is asked for
+/// and given back stays with the thread. The allocator of glibc takes it page by page for all threads
+/// but the first: 100,000 new values of 1 KiB cost 16,000 system calls, a seventh of the time.
+fn make_room() {
+    drop(black_box(Vec::<u8>::with_capacity(ROOM_BYTES)));
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use causal_kv::log::disk::Fsync;
+use causal_kv::protocol::encode::array_into;
 use causal_kv::protocol::reply::Reply;
 use causal_kv::server::{Options, Server};
 use cluster::client::Client;
@@ -39,27 +40,29 @@ fn a_stopped_server_starts_with_all_it_had() {
     assert!(later > x);
 }
 
-/// A pipelined run that writes, deletes and looks, while nothing of it is on disk yet.
+/// Pipelined runs that write, delete and look, while nothing of them is shown yet, with a data
+/// directory and without. The second run is shorter than the first.
 #[test]
-fn a_group_sees_itself_before_it_is_on_disk() {
+fn a_group_sees_itself_before_it_is_shown() {
     let folder = Folder::create("group");
-    let node = folder.start(1);
-    let mut client = node.client();
-    client.ok(&["SET", "old", "1"]);
-    for words in [
-        &["SET", "x", "1"][..],
-        &["DEL", "x", "old"],
-        &["DEL", "x"],
-        &["SET", "x", "2"],
-        &["DEL", "x"],
-        &["SET", "x", "3"],
-    ] {
-        client.send(words);
-    }
+    let [node, in_memory] = [folder.start(1), Node::start(2, &[], |_| {})];
+    let words = ["SET x 1", "DEL x old", "DEL x", "SET x 2", "DEL x", "SET x 3"];
     let ok = || Reply::Line("OK".to_owned());
-    let replies: Vec<Reply> = (0..6).map(|_| client.reply()).collect();
     let expected = [ok(), Reply::Integer(2), Reply::Integer(0), ok(), Reply::Integer(1), ok()];
-    assert_eq!(replies, expected);
+    for node in [&node, &in_memory] {
+        let mut client = node.client();
+        client.ok(&["SET", "old", "1"]);
+        for length in [words.len(), 3] {
+            let mut stream = Vec::new();
+            for request in &words[..length] {
+                array_into(&mut stream, &request.split(' ').collect::<Vec<_>>());
+            }
+            client.send_bytes(&stream);
+            let replies: Vec<Reply> = (0..length).map(|_| client.reply()).collect();
+            assert_eq!(replies, expected[..length]);
+            client.ok(&["MSET", "x", "3", "old", "1"]);
+        }
+    }
     drop(node);
     assert_eq!(folder.start(1).client().get("x").as_deref(), Some("3"));
 }

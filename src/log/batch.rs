@@ -144,3 +144,41 @@ impl Batch {
         self.shown = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_shown_once_and_what_lost_is_found_again() {
+        let mut batch = Batch::default();
+        let changes = [("a", Some("1")), ("b", None)];
+        let push = |batch: &mut Batch, timestamp| {
+            let version = Version { timestamp, server: 1 };
+            let (predecessor, told) = (0, false);
+            let (dependencies, dependency_keys) = (&[][..], &[][..]);
+            let head = Head { version, predecessor, told, dependencies, dependency_keys };
+            batch.push(head, &changes);
+        };
+        let mut shown = Vec::new();
+        let mut show = |batch: &mut Batch| {
+            batch.show(|some, hidden| {
+                // Each time the second update's deletion loses.
+                hidden.extend((some.len() > 2).then_some(3));
+                shown
+                    .extend(some.iter().map(|&(version, (key, _))| (version.timestamp, key.len())));
+            });
+        };
+        (1..=300).for_each(|timestamp| push(&mut batch, timestamp));
+        show(&mut batch);
+        push(&mut batch, 301);
+        show(&mut batch);
+        show(&mut batch);
+        let all = (1..=301).flat_map(|timestamp| [(timestamp, 1); 2]);
+        assert!(shown.into_iter().eq(all), "each once and in order");
+        let at_once = SHOWN_AT_ONCE / changes.len();
+        let lost = [1, 1 + at_once, 1 + 2 * at_once];
+        assert!(batch.hidden().eq(lost.map(|index| (index, 1))));
+        assert_eq!(batch.changes(300).count(), changes.len());
+    }
+}

@@ -75,6 +75,7 @@ mod tests {
             (update(9, 7, &[]), false),        // its predecessor is missing
             (update(7, 5, &[missing]), false), // so is a dependency
             (update(6, 6, &[]), false),        // malformed
+            (update(4, 5, &[]), false),        // it would be older than its predecessor
             (update(6, 5, &[]), true),
             (update(8, 5, &[]), false), // a fork
         ];
@@ -91,6 +92,10 @@ mod tests {
             let expected = if usual { long.applied() } else { &before };
             assert_eq!(short.applied(), expected);
         }
+        let own = short.write(&mut Vec::new(), 0).expect("it is open").version;
+        let mut forged = update(own.timestamp + 1, own.timestamp, &[]);
+        forged.version.server = own.server;
+        assert!(!short.apply_at_once(&forged, 0), "nobody else writes this server's chain");
         assert_eq!(short.receive(update(9, 7, &[]), 0, &mut Vec::new()), Ok(()));
         assert!(!short.apply_at_once(&update(7, 6, &[]), 0), "it releases what is held");
         assert!(!replica(Order::Total).apply_at_once(&update(5, 0, &[]), 0), "nothing is at once");

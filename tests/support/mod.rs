@@ -137,7 +137,13 @@ impl Client {
 
     fn fill(&mut self) -> std::io::Result<usize> {
         let mut bytes = vec![0; 64 * 1024];
-        let count = self.stream.read(&mut bytes)?;
+        let count = loop {
+            match self.stream.read(&mut bytes) {
+                // A machine that was paused interrupts a read that has a time-out.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                count => break count?,
+            }
+        };
         self.input.extend_from_slice(&bytes[..count]);
         Ok(count)
     }

@@ -6,27 +6,29 @@ mod support;
 use std::io::Read;
 
 use causal_kv::protocol::reply::Reply;
+use causal_kv::protocol::request::{Argument, Request};
 use causal_kv::protocol::resp::{
-    ARGUMENTS_MAX, Argument, BULK_BYTES_MAX, Decoder, FramingError, LINE_BYTES_MAX,
+    ARGUMENTS_MAX, BULK_BYTES_MAX, Decoder, FramingError, LINE_BYTES_MAX,
 };
 use support::array;
 
 /// A request as its words; a word that is no text is told in angle brackets.
 type Words = Vec<String>;
 
-fn words(decoder: &Decoder) -> Words {
-    let word = |index| match decoder.argument_at(index) {
+fn words(request: Request<'_>) -> Words {
+    let word = |index| match request.argument_at(index) {
         Argument::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Argument::Null => "<null>".to_owned(),
         Argument::TooLong(length) => format!("<{length} bytes>"),
     };
-    (0..decoder.len()).map(word).collect()
+    (0..request.len()).map(word).collect()
 }
 
 /// All whole requests, and the error at the end if there is one.
 fn drain(decoder: &mut Decoder, found: &mut Vec<Words>) -> Result<(), FramingError> {
-    while decoder.next_request()?.is_some() {
-        found.push(words(decoder));
+    let mut requests = decoder.requests();
+    while let Some(request) = requests.next_request()? {
+        found.push(words(request));
     }
     Ok(())
 }
@@ -148,8 +150,8 @@ fn the_longest_value_is_kept_and_one_byte_more_is_skipped() {
     for (length, kept) in [(BULK_BYTES_MAX, true), (BULK_BYTES_MAX + 1, false)] {
         let mut decoder = Decoder::default();
         decoder.extend(&array(&["SET", "k", &"v".repeat(length)]));
-        assert!(decoder.next_request().expect("well framed").is_some());
-        assert_eq!(matches!(decoder.argument_at(2), Argument::Bytes(_)), kept);
+        let found = decoder.next_request().expect("well framed").expect("it is whole");
+        assert_eq!(matches!(found.argument_at(2), Argument::Bytes(_)), kept);
     }
 }
 

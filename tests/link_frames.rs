@@ -8,6 +8,7 @@ use causal_kv::core::{Applied, Change, Update, Version};
 use causal_kv::log::Batch;
 use causal_kv::protocol::encode::array_into;
 use causal_kv::protocol::link::{Frame, Head, Hello, Known, Linked, Status};
+use causal_kv::protocol::request::Request;
 use causal_kv::protocol::resp::{Decoder, FramingError};
 use causal_kv::protocol::snapshot;
 
@@ -28,17 +29,16 @@ fn v(timestamp: u64, server: u32) -> Version {
     Version { timestamp, server }
 }
 
-/// A decoder that has found the one frame of `bytes`.
-fn found(bytes: &[u8]) -> Decoder {
+/// What `decode` makes of the one frame of `bytes`.
+fn found<T>(bytes: &[u8], decode: impl FnOnce(Request<'_>) -> T) -> T {
     let mut decoder = Decoder::default();
     decoder.expect_peer();
     decoder.extend(bytes);
-    assert!(decoder.next_request().expect("well framed").is_some());
-    decoder
+    decode(decoder.next_request().expect("well framed").expect("it is whole"))
 }
 
 fn decode(bytes: &[u8]) -> Result<Frame, FramingError> {
-    Frame::decode(&found(bytes))
+    found(bytes, Frame::decode)
 }
 
 fn frame(words: &[&str]) -> Vec<u8> {
@@ -139,7 +139,7 @@ fn a_hello_reads_as_it_was_written() {
         let hello = Hello { who, order, clock_kind, status: status() };
         let mut bytes = Vec::new();
         hello.encode_into(&mut bytes);
-        assert_eq!(Hello::decode(&found(&bytes)), Ok(hello));
+        assert_eq!(found(&bytes, Hello::decode), Ok(hello));
     }
 }
 
@@ -152,7 +152,7 @@ fn acknowledgements_and_calls_for_more_read_as_they_were_written() {
 #[test]
 fn names_that_a_later_version_adds_are_passed_over() {
     let words = ["PEER", "1", "id", "3", "life", "7", "address", "h:1", "colour", "red"];
-    assert_eq!(Hello::decode(&found(&frame(&words))).map(|hello| hello.who.id), Ok(3));
+    assert_eq!(found(&frame(&words), Hello::decode).map(|hello| hello.who.id), Ok(3));
     let words = ["STATUS", "colour", "red", "clock", "9"];
     assert_eq!(decode(&frame(&words)), Ok(Frame::Status(Status { clock: 9, ..Status::default() })));
 }
@@ -208,7 +208,7 @@ fn malformed_hellos_are_errors() {
         &["PEER", "1", "id", "three", "life", "7", "address", "h:1"],
     ];
     for words in cases {
-        assert!(Hello::decode(&found(&frame(words))).is_err(), "{words:?}");
+        assert!(found(&frame(words), Hello::decode).is_err(), "{words:?}");
     }
 }
 

@@ -10,7 +10,8 @@ use crate::core::Update;
 
 use super::link::text;
 use super::places::{Place, change_at};
-use super::resp::{Argument, Decoder, FramingError, broken};
+use super::request::{Argument, Asked, Request};
+use super::resp::{FramingError, broken};
 use super::update;
 
 /// Updates that came in one read, in their order.
@@ -42,27 +43,27 @@ impl<'a> Arrived<'a> {
 }
 
 impl Bundle {
-    /// Adds the update that `decoder` has found. Gives whether it is one.
+    /// Adds an update. Gives whether the frame is one.
     ///
     /// # Errors
     /// What is wrong with it; the bundle is of no use then.
-    pub fn push(&mut self, decoder: &Decoder) -> Result<bool, FramingError> {
-        if !matches!(decoder.argument_at(0), Argument::Bytes([b'(', ..])) {
+    pub fn push(&mut self, frame: Request<'_>) -> Result<bool, FramingError> {
+        if !matches!(frame.argument_at(0), Argument::Bytes([b'(', ..])) {
             return Ok(false);
         }
-        let Some(frame) = decoder.frame() else { return broken("an update is no line") };
-        let Ok(frame) = str::from_utf8(frame) else {
-            return Err(not_text(decoder));
-        };
-        let update = update::decode_head(decoder, &frame[place(decoder, 0)?])?;
-        for index in (1..decoder.len()).step_by(2) {
-            let value = match decoder.argument_at(index + 1) {
-                Argument::Null => None,
-                _ => Some(place(decoder, index + 1)?),
-            };
-            self.places.push((place(decoder, index)?, value));
+        if frame.asked == Asked::Line {
+            return broken("an update is no line");
         }
-        self.text.push_str(frame);
+        let Some(text) = frame.text() else { return Err(not_text(frame)) };
+        let update = update::decode_head(frame, &text[place(frame, 0)?])?;
+        for index in (1..frame.len()).step_by(2) {
+            let value = match frame.argument_at(index + 1) {
+                Argument::Null => None,
+                _ => Some(place(frame, index + 1)?),
+            };
+            self.places.push((place(frame, index)?, value));
+        }
+        self.text.push_str(text);
         self.updates.push((update, self.text.len(), self.places.len()));
         Ok(true)
     }
@@ -90,13 +91,13 @@ impl Bundle {
 }
 
 /// Which field of an update is not text.
-fn not_text(decoder: &Decoder) -> FramingError {
-    let is_value = |&index: &usize| decoder.argument_at(index) != Argument::Null;
-    let mut wrong = (0..decoder.len()).filter(is_value).map(|index| text(decoder, index).err());
+fn not_text(frame: Request<'_>) -> FramingError {
+    let is_value = |&index: &usize| frame.argument_at(index) != Argument::Null;
+    let mut wrong = (0..frame.len()).filter(is_value).map(|index| text(frame, index).err());
     wrong.find_map(|wrong| wrong).unwrap_or_else(|| FramingError("it is not text".to_owned()))
 }
 
 /// Where a field stands in its frame.
-fn place(decoder: &Decoder, index: usize) -> Result<Range<usize>, FramingError> {
-    decoder.place_at(index).ok_or_else(|| FramingError(format!("field {index} is not text")))
+fn place(frame: Request<'_>, index: usize) -> Result<Range<usize>, FramingError> {
+    frame.place_at(index).ok_or_else(|| FramingError(format!("field {index} is not text")))
 }

@@ -2,8 +2,10 @@
 
 use crate::core::Version;
 
+use super::link::Hello;
 use super::parse::Arguments;
-use super::resp::{Argument, Decoder};
+use super::request::{Argument, Request};
+use super::resp::FramingError;
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 64 * 1024;
@@ -115,7 +117,9 @@ pub enum Command<'a> {
         login: Option<(&'a str, &'a str)>,
         name: Option<&'a str>,
     },
-    Peer,
+    Peer {
+        hello: Box<Result<Hello, FramingError>>,
+    },
     /// What a browser sends. Somebody's web page is being used to reach this server.
     CrossProtocol,
 }
@@ -124,12 +128,12 @@ pub enum Command<'a> {
 pub type Refused = String;
 
 impl<'a> Command<'a> {
-    /// Reads the request that `decoder` has found.
+    /// Reads a request.
     ///
     /// # Errors
     /// The text of the error reply: it names what is wrong. The connection goes on.
-    pub fn parse(decoder: &'a Decoder) -> Result<Self, Refused> {
-        let Argument::Bytes(name) = decoder.argument_at(0) else {
+    pub fn parse(request: Request<'a>) -> Result<Self, Refused> {
+        let Argument::Bytes(name) = request.argument_at(0) else {
             return Err("ERR a command's name is a short word".to_owned());
         };
         let mut upper = [0u8; 12];
@@ -141,7 +145,7 @@ impl<'a> Command<'a> {
             }
             None => &[],
         };
-        let arguments = Arguments { decoder };
+        let arguments = Arguments { request };
         // The two that are on the path of every benchmark come first.
         match (upper, arguments.count()) {
             (b"GET", 1) => Ok(Self::Get { key: arguments.key(1)? }),

@@ -7,14 +7,23 @@ const LONGEST: usize = 32;
 
 /// Reads the header line that `input` begins with: its number, and how many bytes it has. `None`: it
 /// is not all there yet.
+#[inline]
 pub(super) fn header(input: &[u8], sign: u8) -> Result<Option<(i64, usize)>, FramingError> {
+    match short(input, sign) {
+        Some((number, behind)) => {
+            let number = i64::try_from(number).expect("it has two digits");
+            Ok(Some((number, input.len() - behind.len())))
+        }
+        None => any(input, sign),
+    }
+}
+
+/// Reads any header line.
+fn any(input: &[u8], sign: u8) -> Result<Option<(i64, usize)>, FramingError> {
     let Some(&found) = input.first() else { return Ok(None) };
     if found != sign {
         let (sign, found) = (char::from(sign), char::from(found).escape_default());
         return broken(format!("expected '{sign}', got '{found}'"));
-    }
-    if let Some(short) = short(input) {
-        return Ok(Some(short));
     }
     let window = &input[..input.len().min(LONGEST)];
     let what = if sign == b'*' { "invalid multibulk length" } else { "invalid bulk length" };
@@ -26,13 +35,19 @@ pub(super) fn header(input: &[u8], sign: u8) -> Result<Option<(i64, usize)>, Fra
     Ok(Some((number, end + 1)))
 }
 
-/// Nearly all are short, whole and right: these are read at one glance.
-fn short(input: &[u8]) -> Option<(i64, usize)> {
-    let digit = |byte: u8| i64::from(byte - b'0');
-    match *input {
-        [_, ones @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(ones), 4)),
-        [_, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            Some((10 * digit(tens) + digit(ones), 5))
+/// Nearly all are short, whole and right: these are read at one glance. Gives the number and what comes
+/// behind the line.
+#[inline]
+pub(super) fn short(input: &[u8], sign: u8) -> Option<(usize, &[u8])> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match input {
+        &[found, ones @ b'0'..=b'9', b'\r', b'\n', ref behind @ ..] if found == sign => {
+            Some((digit(ones), behind))
+        }
+        &[found, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ref behind @ ..]
+            if found == sign =>
+        {
+            Some((10 * digit(tens) + digit(ones), behind))
         }
         _ => None,
     }

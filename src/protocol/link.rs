@@ -61,7 +61,8 @@ use crate::core::{Applied, Record, Update, Version};
 
 use super::bundle::Bundle;
 use super::encode::array_into;
-use super::resp::{Argument, Decoder, FramingError};
+use super::request::Request;
+use super::resp::FramingError;
 use super::snapshot;
 pub(crate) use super::update::update_into;
 pub use super::update::{Head, updates};
@@ -272,12 +273,12 @@ impl Hello {
         array_into(out, &frame);
     }
 
-    /// Reads the `PEER` frame that `decoder` has found.
+    /// Reads a `PEER` frame.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
-        if decoder.len() < 2 || text(decoder, 1)? != LINK_PROTOCOL {
+    pub fn decode(request: Request<'_>) -> Result<Self, FramingError> {
+        if request.len() < 2 || text(request, 1)? != LINK_PROTOCOL {
             return Err(FramingError(format!(
                 "this server speaks version {LINK_PROTOCOL} of the link protocol"
             )));
@@ -286,7 +287,7 @@ impl Hello {
         let (order, clock_kind) = (String::new(), String::new());
         let mut hello = Self { who, order, clock_kind, status: Status::default() };
         let mut id = None;
-        fields(decoder, 2, |name, value| {
+        fields(request, 2, |name, value| {
             match name {
                 "id" => id = Some(value.parse().ok()?),
                 "life" => hello.who.life = value.parse().ok()?,
@@ -309,48 +310,48 @@ impl Hello {
 }
 
 impl Frame {
-    /// Reads the frame that `decoder` has found.
+    /// Reads a frame.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn decode(decoder: &Decoder) -> Result<Self, FramingError> {
+    pub fn decode(request: Request<'_>) -> Result<Self, FramingError> {
         let mut bundle = Bundle::default();
-        if bundle.push(decoder)? {
+        if bundle.push(request)? {
             let arrived = bundle.iter().next().expect("it was pushed");
             let changes: Vec<_> = arrived.changes().collect();
             return Ok(Self::Update(Head::from(arrived.update).update(&changes)));
         }
-        let head = text(decoder, 0)?;
+        let head = text(request, 0)?;
         match head {
-            "ACK" if decoder.len() == 2 => {
-                let version = text(decoder, 1)?.parse();
+            "ACK" if request.len() == 2 => {
+                let version = text(request, 1)?.parse();
                 version.map(Self::Ack).map_err(|error| FramingError(format!("{error}")))
             }
             "STATUS" => {
                 let mut status = Status::default();
-                fields(decoder, 1, |name, value| status.take(name, value))?;
+                fields(request, 1, |name, value| status.take(name, value))?;
                 Ok(Self::Status(status))
             }
-            "PROMISE" if decoder.len() == 2 => {
-                let timestamp = text(decoder, 1)?.parse();
+            "PROMISE" if request.len() == 2 => {
+                let timestamp = text(request, 1)?.parse();
                 timestamp.map(Self::Promise).map_err(|error| FramingError(format!("{error}")))
             }
             "AGAIN" => Ok(Self::Again),
-            _ => snapshot::decode(decoder, head).map(Self::Snapshot),
+            _ => snapshot::decode(request, head).map(Self::Snapshot),
         }
     }
 }
 
 fn fields(
-    decoder: &Decoder,
+    request: Request<'_>,
     first: usize,
     mut take: impl FnMut(&str, &str) -> Option<()>,
 ) -> Result<(), FramingError> {
-    if !(decoder.len() - first).is_multiple_of(2) {
+    if !(request.len() - first).is_multiple_of(2) {
         return Err(FramingError("a name without a value".to_owned()));
     }
-    for index in (first..decoder.len()).step_by(2) {
-        let (name, value) = (text(decoder, index)?, text(decoder, index + 1)?);
+    for index in (first..request.len()).step_by(2) {
+        let (name, value) = (text(request, index)?, text(request, index + 1)?);
         if take(name, value).is_none() {
             let value = value.chars().take(64).collect::<String>();
             return Err(FramingError(format!(
@@ -363,10 +364,7 @@ fn fields(
     Ok(())
 }
 
-pub(super) fn text(decoder: &Decoder, index: usize) -> Result<&str, FramingError> {
-    let bytes = match decoder.argument_at(index) {
-        Argument::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
-        Argument::Null | Argument::TooLong(_) => None,
-    };
-    bytes.ok_or_else(|| FramingError(format!("field {index} is not text")))
+pub(super) fn text(request: Request<'_>, index: usize) -> Result<&str, FramingError> {
+    let text = request.text_at(index);
+    text.ok_or_else(|| FramingError(format!("field {index} is not text")))
 }

@@ -1,6 +1,6 @@
 //! What is said on the wire. One port serves clients and peers; both speak RESP, as Redis does.
 //!
-//! - [`resp`] cuts a stream of bytes into requests; [`encode`] writes replies.
+//! - [`resp`] cuts a stream of bytes into [requests](request); [`encode`] writes replies.
 //! - [`reply`] reads replies, for clients.
 //! - [`inline`] splits a line into words.
 //! - [`command`] says what a client's request means.
@@ -26,12 +26,14 @@
 pub mod bundle;
 pub mod command;
 pub mod encode;
+mod framing;
 mod header;
 pub mod inline;
 pub mod link;
 mod parse;
 pub mod places;
 pub mod reply;
+pub mod request;
 pub mod resp;
 pub mod snapshot;
 mod update;

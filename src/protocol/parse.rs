@@ -6,21 +6,23 @@ use std::str::FromStr;
 use crate::core::Version;
 
 use super::command::{Command, KEY_BYTES_MAX, Refused};
-use super::resp::{Argument, BULK_BYTES_MAX, Decoder};
+use super::link::Hello;
+use super::request::{Argument, Request};
+use super::resp::BULK_BYTES_MAX;
 
 /// How long `AFTER` waits if it is not told, in milliseconds.
 const AFTER_MS: u64 = 1000;
 
 /// The arguments of one request. Argument 0 is its name.
 pub(super) struct Arguments<'a> {
-    pub(super) decoder: &'a Decoder,
+    pub(super) request: Request<'a>,
 }
 
 type Parsed<'a> = Option<Result<Command<'a>, Refused>>;
 
 impl<'a> Arguments<'a> {
     pub(super) fn count(&self) -> usize {
-        self.decoder.len() - 1
+        self.request.len() - 1
     }
 
     /// Runs `parse` if the number of arguments fits.
@@ -84,7 +86,7 @@ impl<'a> Arguments<'a> {
             ),
             b"CUT" => self.takes(|n| n == 1, |a| Ok(C::Cut { server: a.number(1)? })),
             b"HEAL" => self.takes(|n| n == 1, |a| Ok(C::Heal { server: a.number(1)? })),
-            b"PEER" => Some(Ok(C::Peer)),
+            b"PEER" => Some(Ok(C::Peer { hello: Box::new(Hello::decode(self.request)) })),
             _ => None,
         }
     }
@@ -271,12 +273,15 @@ impl<'a> Arguments<'a> {
     }
 
     fn text(&self, index: usize) -> Result<&'a str, Refused> {
-        std::str::from_utf8(self.bytes(index)?)
-            .map_err(|error| format!("ERR argument {index} is not UTF-8 text: {error}"))
+        if let Some(text) = self.request.text_at(index) {
+            return Ok(text);
+        }
+        let wrong = |error| format!("ERR argument {index} is not UTF-8 text: {error}");
+        str::from_utf8(self.bytes(index)?).map_err(wrong)
     }
 
     fn bytes(&self, index: usize) -> Result<&'a [u8], Refused> {
-        match self.decoder.argument_at(index) {
+        match self.request.argument_at(index) {
             Argument::Bytes(bytes) => Ok(bytes),
             Argument::TooLong(length) => Err(format!(
                 "ERR argument {index} has {length} bytes; a value may have {BULK_BYTES_MAX}, a key \
@@ -303,7 +308,7 @@ impl<'a> Arguments<'a> {
 
     /// An argument for an error's text: cut short, made readable.
     fn lossy(&self, index: usize) -> String {
-        match self.decoder.argument_at(index) {
+        match self.request.argument_at(index) {
             Argument::Bytes(bytes) => {
                 String::from_utf8_lossy(&bytes[..bytes.len().min(128)]).escape_debug().to_string()
             }

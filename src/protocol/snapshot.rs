@@ -22,7 +22,8 @@ use crate::core::{Applied, Version};
 
 use super::encode::{array_into, bulk_into, header_into};
 use super::link::text;
-use super::resp::{Argument, Decoder, FramingError};
+use super::request::{Argument, Request};
+use super::resp::FramingError;
 use super::update::version_into;
 
 /// A frame of a snapshot, or about one.
@@ -102,26 +103,26 @@ pub fn end_into(out: &mut Vec<u8>, end: &End) {
     array_into(out, &["END", &applied.to_string(), clock, floor, entries]);
 }
 
-/// Reads the frame that `decoder` has found; `head` is its first word.
+/// Reads a frame; `head` is its first word.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn decode(decoder: &Decoder, head: &str) -> Result<Frame, FramingError> {
-    match (head, decoder.len()) {
-        ("OFFER", 2) => field(decoder, 1).map(Frame::Offer),
+pub(super) fn decode(request: Request<'_>, head: &str) -> Result<Frame, FramingError> {
+    match (head, request.len()) {
+        ("OFFER", 2) => field(request, 1).map(Frame::Offer),
         ("TAKE", 1) => Ok(Frame::Take),
         ("SNAPSHOT", 1) => Ok(Frame::Begin),
         ("ENTRY", 4) => {
-            let value = match decoder.argument_at(3) {
+            let value = match request.argument_at(3) {
                 Argument::Null => None,
-                _ => Some(text(decoder, 3)?.to_owned()),
+                _ => Some(text(request, 3)?.to_owned()),
             };
-            let (version, key) = (field(decoder, 1)?, text(decoder, 2)?.to_owned());
+            let (version, key) = (field(request, 1)?, text(request, 2)?.to_owned());
             Ok(Frame::Entry(Entry { key, value, version }))
         }
         ("END", 5) => {
-            let (applied, clock) = (field(decoder, 1)?, field(decoder, 2)?);
-            let (floor, entries) = (field(decoder, 3)?, field(decoder, 4)?);
+            let (applied, clock) = (field(request, 1)?, field(request, 2)?);
+            let (floor, entries) = (field(request, 3)?, field(request, 4)?);
             Ok(Frame::End(End { applied, clock, floor, entries }))
         }
         _ => Err(FramingError(format!("'{}' is not a link's frame", head.escape_debug()))),
@@ -129,8 +130,8 @@ pub(super) fn decode(decoder: &Decoder, head: &str) -> Result<Frame, FramingErro
 }
 
 /// A field that is read by its type.
-fn field<T: std::str::FromStr>(decoder: &Decoder, index: usize) -> Result<T, FramingError> {
-    let text = text(decoder, index)?;
+fn field<T: std::str::FromStr>(request: Request<'_>, index: usize) -> Result<T, FramingError> {
+    let text = text(request, index)?;
     text.parse().map_err(|_| {
         let text = text.chars().take(64).collect::<String>();
         FramingError(format!("field {index} cannot be '{}'", text.escape_debug()))

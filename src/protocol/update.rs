@@ -9,6 +9,7 @@ use crate::text::{quoted, unquoted};
 use super::encode::{bulk_into, decimal_into, header_into};
 use super::link::Frame;
 use super::places::Place;
+use super::request::Request;
 use super::resp::{Decoder, FramingError};
 
 /// Appends an update as a frame, and where in that frame its keys and values stand. `changes` are its
@@ -65,8 +66,7 @@ pub fn updates(frames: &[u8]) -> impl Iterator<Item = Update> {
     std::iter::from_fn(move || {
         let found = decoder.next_request();
         debug_assert!(found.is_ok(), "they are whole");
-        found.ok().flatten()?;
-        match Frame::decode(&decoder) {
+        match Frame::decode(found.ok().flatten()?) {
             Ok(Frame::Update(update)) => Some(update),
             _ => None,
         }
@@ -123,11 +123,11 @@ pub(super) fn version_into(out: &mut Vec<u8>, version: Version) {
     out.push(b')');
 }
 
-/// Reads all but the changes of the update that `decoder` has found; `head` is its first word.
+/// Reads all but the changes of an update; `head` is its first word.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn decode_head(decoder: &Decoder, head: &str) -> Result<Update, FramingError> {
+pub(super) fn decode_head(frame: Request<'_>, head: &str) -> Result<Update, FramingError> {
     let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
     let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
     let (distance, rest) = number(rest).ok_or_else(wrong)?;
@@ -139,7 +139,7 @@ pub(super) fn decode_head(decoder: &Decoder, head: &str) -> Result<Update, Frami
         dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
         dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
     }
-    if decoder.len() < 3 || decoder.len().is_multiple_of(2) {
+    if frame.len() < 3 || frame.len().is_multiple_of(2) {
         return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
     }
     let predecessor = if distance == 0 { 0 } else { predecessor };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::protocol::link::Hello;
-use crate::protocol::resp::Decoder;
+use crate::protocol::resp::{Decoder, FramingError};
 
 use super::link_in::{self, is_timeout};
 use super::push;
@@ -96,13 +96,15 @@ fn serve(
     shared.shown.wake();
     match ended? {
         End::Closed => Ok(()),
-        End::Peer => become_link(shared, stream, &address.to_string(), &mut connection.decoder),
+        End::Peer(hello) => {
+            become_link(shared, stream, &address.to_string(), *hello, &mut connection.decoder)
+        }
     }
 }
 
 enum End {
     Closed,
-    Peer,
+    Peer(Box<Result<Hello, FramingError>>),
 }
 
 struct Connection<'a> {
@@ -130,18 +132,19 @@ impl Connection<'_> {
     /// Runs every whole request in the buffer, then answers them in one write.
     fn run_all(&mut self) -> io::Result<Option<End>> {
         let mut session = self.session.lock();
+        let mut requests = self.decoder.requests();
         loop {
             // The thread that pushes may have found that the client does not keep up.
             if session.closing {
                 session.write_out(self.stream)?;
                 return Ok(Some(End::Closed));
             }
-            let step = match self.decoder.next_request() {
+            let step = match requests.next_request() {
                 Ok(None) => break,
-                Ok(Some(asked)) => {
+                Ok(Some(request)) => {
                     // Before anything is locked for this request: that may take a while.
                     session.catch_up(self.stream)?;
-                    session.request(asked, &self.decoder)
+                    session.request(request)
                 }
                 Err(error) => session.refuse_framing(&error),
             };
@@ -150,7 +153,7 @@ impl Connection<'_> {
                     session.write_out(self.stream)?;
                 }
                 Step::Next => {}
-                Step::Trust => self.decoder.trust(true),
+                Step::Trust => requests.trust(true),
                 Step::Join => {
                     let (shared, stream) = (Arc::clone(self.shared), Arc::clone(self.stream));
                     let session = Arc::clone(self.session);
@@ -160,6 +163,7 @@ impl Connection<'_> {
                     session.write_out(self.stream)?;
                     drop(session);
                     let answer = wait.run(self.shared, self.stream, &mut self.decoder);
+                    requests = self.decoder.requests();
                     session = self.session.lock();
                     session.answer(&wait, &answer);
                 }
@@ -167,9 +171,9 @@ impl Connection<'_> {
                     session.write_out(self.stream)?;
                     return Ok(Some(End::Closed));
                 }
-                Step::Peer => {
+                Step::Peer(hello) => {
                     session.write_out(self.stream)?;
-                    return Ok(Some(End::Peer));
+                    return Ok(Some(End::Peer(hello)));
                 }
             }
         }
@@ -208,11 +212,11 @@ fn become_link(
     shared: &Arc<Shared>,
     stream: &Arc<TcpStream>,
     address: &str,
+    hello: Result<Hello, FramingError>,
     decoder: &mut Decoder,
 ) -> io::Result<()> {
     shared.clients.lock().remove(address);
-    let hello = Hello::decode(decoder).map_err(|error| format!("ERR {error}"));
-    let greeted = hello.and_then(|mut hello| {
+    let greeted = hello.map_err(|error| format!("ERR {error}")).and_then(|mut hello| {
         link_in::make_reachable(&mut hello.who, stream);
         let link = link_in::greet(shared, &hello, stream, false)?;
         Ok((hello, link))

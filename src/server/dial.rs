@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::encode::array_into;
 use crate::protocol::link::Hello;
-use crate::protocol::resp::{Argument, Asked, Decoder};
+use crate::protocol::request::{Argument, Asked, Request};
+use crate::protocol::resp::Decoder;
 
 use super::link_in;
 use super::membership;
@@ -170,11 +171,11 @@ fn answer(
                 }
                 Err(error) => return Err(error),
             },
-            Ok(Some(Asked::Array)) => {
-                return Ok(Hello::decode(decoder).map_err(|error| error.to_string()));
+            Ok(Some(request)) if request.asked == Asked::Array => {
+                return Ok(Hello::decode(request).map_err(|error| error.to_string()));
             }
-            Ok(Some(Asked::Line)) => {
-                let line = line(decoder);
+            Ok(Some(request)) => {
+                let line = line(request);
                 if let Some(error) = line.strip_prefix('-') {
                     return Ok(Err(error.to_owned()));
                 }
@@ -183,8 +184,8 @@ fn answer(
     }
 }
 
-fn line(decoder: &Decoder) -> String {
-    let words = (0..decoder.len()).map(|index| match decoder.argument_at(index) {
+fn line(request: Request<'_>) -> String {
+    let words = (0..request.len()).map(|index| match request.argument_at(index) {
         Argument::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Argument::Null | Argument::TooLong(_) => String::new(),
     });

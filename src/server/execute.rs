@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::core::{Order, Shown, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
-use crate::protocol::resp::Asked;
+use crate::protocol::request::Asked;
 use crate::trace::What;
 
 use super::glob::Pattern;

@@ -34,7 +34,7 @@ impl Session {
             C::CommandDocs => header_into(&mut self.out, b'*', 0),
             C::CommandCount => header_into(&mut self.out, b':', 0),
             C::ConfigGet { patterns } => self.config(&patterns),
-            C::Peer => return Step::Peer,
+            C::Peer { hello } => return Step::Peer(hello),
             C::CrossProtocol => {
                 log::warn!("A browser was sent to this port by {}; closed", self.address);
                 return Step::Close;

@@ -189,14 +189,15 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
     loop {
         // What came right behind the hello is in the decoder already.
         let mut updates = Bundle::default();
-        while decoder.next_request().map_err(|error| error.to_string())?.is_some() {
-            if updates.push(decoder).map_err(|error| error.to_string())? {
+        let mut frames = decoder.requests();
+        while let Some(frame) = frames.next_request().map_err(|error| error.to_string())? {
+            if updates.push(frame).map_err(|error| error.to_string())? {
                 if updates.len() >= BUNDLE_UPDATES_MAX {
                     send(shared, std::mem::take(&mut updates), link);
                 }
                 continue;
             }
-            match Frame::decode(decoder).map_err(|error| error.to_string())? {
+            match Frame::decode(frame).map_err(|error| error.to_string())? {
                 Frame::Update(_) => {} // It was taken above.
                 Frame::Ack(version) => acknowledge(shared, link, version),
                 Frame::Status(status) => hear(shared, link, status),

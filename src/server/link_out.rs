@@ -355,7 +355,9 @@ impl LinkOut<'_> {
             decoder.extend(frame);
             let found = decoder.next_request();
             debug_assert!(matches!(found, Ok(Some(_))));
-            let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { continue };
+            let Some(Ok(Frame::Update(update))) = found.ok().flatten().map(Frame::decode) else {
+                continue;
+            };
             if self.is_wanted(update.version) {
                 self.out.extend_from_slice(frame);
                 self.sent_now(update.version, update.predecessor);

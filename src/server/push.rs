@@ -16,7 +16,7 @@ use crate::core::{Change, Context, Replica, Update, Version};
 use crate::log::{Entry, Hold, Log};
 use crate::protocol::encode::{bulk_into, header_into};
 use crate::protocol::link::updates;
-use crate::protocol::resp::Asked;
+use crate::protocol::request::Asked;
 
 use super::parts::PARTS;
 use super::session::Session;

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use crate::core::{Applied, Context, Order, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{bulk_into, error_into, header_into, line_into};
-use crate::protocol::resp::{Asked, Decoder, FramingError};
+use crate::protocol::link::Hello;
+use crate::protocol::request::{Asked, Request as Asking};
+use crate::protocol::resp::FramingError;
 
 use super::connection::{WRITE_PATIENCE, write_patiently};
 use super::handoff::{Batch, Own, Slot};
@@ -47,8 +49,8 @@ pub(super) enum Step {
     Wait(Wait),
     /// Answer and close.
     Close,
-    /// This is a peer.
-    Peer,
+    /// This is a peer, and this its hello.
+    Peer(Box<Result<Hello, FramingError>>),
 }
 
 /// How a write is answered when its batch returns.
@@ -121,17 +123,17 @@ impl Session {
         }
     }
 
-    /// Runs the request that `decoder` has found.
-    pub(super) fn request(&mut self, asked: Asked, decoder: &Decoder) -> Step {
-        self.asked = asked;
-        let command = match Command::parse(decoder) {
+    /// Runs a request.
+    pub(super) fn request(&mut self, request: Asking<'_>) -> Step {
+        self.asked = request.asked;
+        let command = match Command::parse(request) {
             Ok(command) => command,
             Err(error) => {
                 self.error(&error);
                 return Step::Next;
             }
         };
-        if !self.told && !matches!(command, Command::Peer | Command::Auth { .. }) {
+        if !self.told && !matches!(command, Command::Peer { .. } | Command::Auth { .. }) {
             self.told = true;
             log::info!("Client connected from {}", self.address);
         }

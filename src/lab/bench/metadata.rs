@@ -62,11 +62,10 @@ fn sizes(link: &[u8]) -> Result<Vec<f64>, String> {
     let mut sizes = Vec::new();
     loop {
         let before = decoder.unread();
-        if decoder.next_request().map_err(|error| error.to_string())?.is_none() {
-            return Ok(sizes);
-        }
+        let found = decoder.next_request().map_err(|error| error.to_string())?;
+        let Some(frame) = found.map(Frame::decode) else { return Ok(sizes) };
         // The greeting is none of the frames of an established link.
-        let Ok(Frame::Update(update)) = Frame::decode(&decoder) else { continue };
+        let Ok(Frame::Update(update)) = frame else { continue };
         if let ([_], [change]) = (&update.dependencies[..], &update.changes[..]) {
             let said = change.key.len() + change.value.as_ref().map_or(0, String::len);
             sizes.push(length(before - decoder.unread() - said));

@@ -236,14 +236,12 @@ where
     fn decode(&mut self, frame: &[u8]) -> Result<Update, String> {
         let decoder = &mut self.decoder;
         decoder.extend(frame);
-        let found = decoder.next_request().map_err(|error| error.to_string())?;
-        if found.is_none() || decoder.unread() > 0 {
-            return Err("it is not one frame".to_owned());
-        }
-        match Frame::decode(decoder) {
-            Ok(Frame::Update(update)) => Ok(update),
-            Ok(_) => Err("it is not an update".to_owned()),
-            Err(error) => Err(error.0),
+        let found = decoder.next_request().map_err(|error| error.to_string())?.map(Frame::decode);
+        match found.filter(|_| decoder.unread() == 0) {
+            Some(Ok(Frame::Update(update))) => Ok(update),
+            Some(Ok(_)) => Err("it is not an update".to_owned()),
+            Some(Err(error)) => Err(error.0),
+            None => Err("it is not one frame".to_owned()),
         }
     }
 }

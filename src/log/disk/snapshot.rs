@@ -351,13 +351,11 @@ impl<'a> Input<'a> {
 
     /// The next frame of the record at `offset`.
     fn frame(&mut self, offset: u64) -> Result<Option<Frame>, OpenError> {
-        match self.decoder.next_request() {
+        let found = self.decoder.next_request();
+        match found.and_then(|found| found.map(LinkFrame::decode).transpose()) {
             Ok(None) if self.decoder.unread() == 0 => Ok(None),
-            Ok(Some(_)) => match LinkFrame::decode(&self.decoder) {
-                Ok(LinkFrame::Snapshot(frame)) => Ok(Some(frame)),
-                Ok(_) => Err(self.damaged(offset, "a frame is not a snapshot's")),
-                Err(error) => Err(self.damaged(offset, &error.0)),
-            },
+            Ok(Some(LinkFrame::Snapshot(frame))) => Ok(Some(frame)),
+            Ok(Some(_)) => Err(self.damaged(offset, "a frame is not a snapshot's")),
             Ok(None) => Err(self.damaged(offset, "a record ends inside a frame")),
             Err(error) => Err(self.damaged(offset, &error.0)),
         }

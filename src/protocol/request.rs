@@ -1,0 +1,97 @@
+//! A request that the [decoder](super::resp) has found: its arguments are places in what has come.
+
+use std::ops::Range;
+
+/// How a request was asked. It is answered in kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// As an array of bulk strings.
+    Array,
+    /// As one line.
+    Line,
+}
+
+/// One argument of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument<'a> {
+    /// Its bytes.
+    Bytes(&'a [u8]),
+    /// The null bulk string. Only peers send it: it says that a key is deleted.
+    Null,
+    /// It was longer than [`BULK_BYTES_MAX`](super::resp::BULK_BYTES_MAX) and was thrown away; this
+    /// many bytes.
+    TooLong(usize),
+}
+
+/// Where an argument stands: in the frame, or among the words of a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    At { start: usize, end: usize },
+    Null,
+    TooLong(usize),
+}
+
+/// A whole request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// How it was asked.
+    pub asked: Asked,
+    /// The frame, or the words of the line without spaces and quotes.
+    pub(super) bytes: &'a [u8],
+    /// The same as text, if all of it is.
+    pub(super) text: Option<&'a str>,
+    pub(super) places: &'a [Place],
+}
+
+impl<'a> Request<'a> {
+    /// How many arguments the request has, its name among them; at least one.
+    #[allow(clippy::len_without_is_empty)] // it never is
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Argument number `index`; 0 is the request's name.
+    ///
+    /// # Panics
+    /// If there is no such argument.
+    #[inline]
+    pub fn argument_at(&self, index: usize) -> Argument<'a> {
+        match self.places[index] {
+            Place::At { start, end } => Argument::Bytes(&self.bytes[start..end]),
+            Place::Null => Argument::Null,
+            Place::TooLong(length) => Argument::TooLong(length),
+        }
+    }
+
+    /// Argument number `index`, if it is there as UTF-8 text.
+    ///
+    /// # Panics
+    /// If there is no such argument.
+    #[inline]
+    pub fn text_at(&self, index: usize) -> Option<&'a str> {
+        let Place::At { start, end } = self.places[index] else { return None };
+        match self.text {
+            Some(text) => text.get(start..end),
+            None => str::from_utf8(&self.bytes[start..end]).ok(),
+        }
+    }
+
+    /// The frame as it came, or the words of the line; if all of that is UTF-8 text.
+    #[inline]
+    pub fn text(&self) -> Option<&'a str> {
+        self.text
+    }
+
+    /// Where in that text argument number `index` stands. `None`: nowhere.
+    ///
+    /// # Panics
+    /// If there is no such argument.
+    #[inline]
+    pub fn place_at(&self, index: usize) -> Option<Range<usize>> {
+        match self.places[index] {
+            Place::At { start, end } => Some(start..end),
+            _ => None,
+        }
+    }
+}

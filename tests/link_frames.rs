@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use causal_kv::core::{Applied, Change, Update, Version};
 use causal_kv::log::Batch;
+use causal_kv::protocol::changes::Written;
 use causal_kv::protocol::encode::array_into;
 use causal_kv::protocol::link::{Frame, Head, Hello, Known, Linked, Status};
 use causal_kv::protocol::request::Request;
@@ -49,7 +50,7 @@ fn frame(words: &[&str]) -> Vec<u8> {
 
 fn encode(update: &Update) -> Vec<u8> {
     let mut batch = Batch::default();
-    batch.push(Head::from(update), &update.pairs());
+    batch.push(Head::from(update), Written::new(update.pairs()).changes());
     batch.frames().to_vec()
 }
 

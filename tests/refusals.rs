@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use causal_kv::core::{ClockKind, Version};
 use causal_kv::log::Batch;
+use causal_kv::protocol::changes::Written;
 use causal_kv::protocol::link::{Frame, Head};
 use causal_kv::protocol::resp::{ARGUMENTS_MAX, Decoder};
 use causal_kv::server::Options;
@@ -177,8 +178,8 @@ fn the_largest_delete_passes_over_a_link() {
     let version = Version { timestamp: 1, server: 1 };
     let head =
         Head { version, predecessor: 0, told: false, dependencies: &[], dependency_keys: &[] };
-    let changes: Vec<_> = keys.iter().map(|key| (key.as_str(), None)).collect();
-    batch.push(head, &changes);
+    let changes = Written::new(keys.iter().map(|key| (key.as_str(), None)));
+    batch.push(head, changes.changes());
     let mut decoder = Decoder::default();
     decoder.expect_peer();
     decoder.extend(batch.frames());

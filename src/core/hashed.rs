@@ -11,7 +11,6 @@
 
 use std::borrow::Borrow;
 use std::collections::hash_map::{DefaultHasher, RandomState};
-use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 
 /// How the store hashes its keys: as a map of the standard library does, with keys drawn at random.
@@ -62,6 +61,15 @@ pub struct Hashed<'a> {
     /// The key.
     pub key: &'a str,
     hash: u64,
+}
+
+impl Hashed<'_> {
+    /// A number below `bound`, which is at most 2^16, drawn from bits of the hash that a map of up to
+    /// 2^32 slots does not look at first.
+    pub fn draw(&self, bound: usize) -> usize {
+        let bits = (self.hash >> 24) & 0xffff_ffff;
+        usize::try_from((bits * bound as u64) >> 32).expect("it is below the bound")
+    }
 }
 
 /// What a map with keys of type `String` can be asked for: a [`Hashed`]. A map looks up what its keys
@@ -115,12 +123,6 @@ impl PartialEq for dyn Key + '_ {
 }
 
 impl Eq for dyn Key + '_ {}
-
-impl fmt::Debug for dyn Key + '_ {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text().fmt(f)
-    }
-}
 
 #[cfg(test)]
 mod tests {

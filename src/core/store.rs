@@ -44,7 +44,7 @@ impl Store {
         Self { order, ..Self::default() }
     }
 
-    /// Hashes a key, for [`apply_hashed`](Self::apply_hashed) on this store and its clones.
+    /// Hashes a key, for this store and its clones.
     pub fn hash<'a>(&self, key: &'a str) -> Hashed<'a> {
         self.values.hasher().hash(key)
     }
@@ -73,7 +73,7 @@ impl Store {
                 *shown = version.into();
                 return true;
             }
-            self.values.remove(key);
+            self.values.remove(&hashed as &dyn Key);
         } else if !self.deletes.is_empty()
             && let Some(&deleted) = self.deletes.get(key)
         {
@@ -102,10 +102,15 @@ impl Store {
 
     /// What `key` shows.
     pub fn read(&self, key: &str) -> Shown<'_> {
-        match self.values.get(key) {
+        self.read_hashed(self.hash(key))
+    }
+
+    /// The same for a key that was [hashed](Self::hash) before.
+    pub fn read_hashed(&self, hashed: Hashed<'_>) -> Shown<'_> {
+        match self.values.get(&hashed as &dyn Key) {
             Some((value, version)) => Shown::Value(value, (*version).into()),
             None if self.deletes.is_empty() => Shown::Nothing(None),
-            None => Shown::Nothing(self.deletes.get(key).map(|&version| version.into())),
+            None => Shown::Nothing(self.deletes.get(hashed.key).map(|&version| version.into())),
         }
     }
 

@@ -1,17 +1,14 @@
 //! Updates on their way into the log.
 
-use std::ops::Range;
-
 use crate::core::Version;
 use crate::protocol::bundle::Arrived;
-use crate::protocol::link::{Head, update_into};
-use crate::protocol::places::{Place, change_at};
+use crate::protocol::changes::{Changes, Place};
+use crate::protocol::link::{Head, LastHead, update_into};
 
 use super::Record;
 
 /// So many changes are shown in one go, or as many as one update has. Readers wait meanwhile.
 const SHOWN_AT_ONCE: usize = 256;
-const TEXTS: &str = "frames are made of texts";
 
 /// A group of updates: first written here, one after the other, then shown, all in one go, then
 /// appended to the log.
@@ -20,37 +17,54 @@ pub struct Batch {
     /// Their frames, back to back.
     pub(super) frames: Vec<u8>,
     pub(super) records: Vec<Record>,
-    /// Where in its frame each key and its value stand.
+    /// Where each key and its value stand among the changes of their update.
     pub(super) places: Vec<Place>,
-    /// Where those of each update end.
-    places_ends: Vec<usize>,
+    parts: Vec<Part>,
     /// Those, in order, that lost to a higher version.
     pub(super) hidden: Vec<usize>,
     /// How many are shown.
     shown: usize,
-    meta: Vec<u8>,
+    last: LastHead,
+}
+
+/// What the log need not know of an update.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Where in the frames its changes begin.
+    changes: usize,
+    /// Where its places end.
+    places_end: usize,
 }
 
 impl Batch {
     /// Adds an update.
-    pub fn push(&mut self, head: Head<'_>, changes: &[(&str, Option<&str>)]) {
-        update_into(&mut self.frames, &mut self.meta, &mut self.places, head, changes);
-        self.seal(head.version, head.predecessor);
+    pub fn push(&mut self, head: Head<'_>, changes: Changes<'_>) {
+        let start = self.frames.len();
+        let head_bytes = update_into(&mut self.frames, &mut self.last, head, changes);
+        self.seal(head.version, head.predecessor, start + head_bytes, changes.places());
     }
 
-    /// Adds an update that came as a frame, with the places of its keys and values in that.
+    /// Adds an update as it came.
     pub fn forward(&mut self, arrived: Arrived<'_>) {
+        let (start, update) = (self.frames.len(), arrived.update);
         self.frames.extend_from_slice(arrived.frame.as_bytes());
-        self.places.extend_from_slice(arrived.places);
-        self.seal(arrived.update.version, arrived.update.predecessor);
+        let changes = start + arrived.head_bytes;
+        self.seal(update.version, update.predecessor, changes, arrived.changes.places());
     }
 
-    /// The frame at the end is an update's.
-    pub(super) fn seal(&mut self, version: Version, predecessor: u64) {
+    /// The frame at the end is an update's, and its changes begin at `changes`.
+    pub(super) fn seal(
+        &mut self,
+        version: Version,
+        predecessor: u64,
+        changes: usize,
+        places: &[Place],
+    ) {
         let end = u32::try_from(self.frames.len()).expect("a batch is far below 4 GiB");
         let Version { timestamp, server } = version;
         self.records.push(Record { timestamp, predecessor, server, end, appended_ms: 0 });
-        self.places_ends.push(self.places.len());
+        self.places.extend_from_slice(places);
+        self.parts.push(Part { changes, places_end: self.places.len() });
     }
 
     /// Has `show` show the updates that it has not shown, some at a time: their changes in order, each
@@ -63,35 +77,32 @@ impl Batch {
         &mut self,
         mut show: impl FnMut(&[(Version, (&str, Option<&str>))], &mut Vec<usize>),
     ) {
-        let mut text = str::from_utf8(&self.frames[self.end_of(self.shown)..]).expect(TEXTS);
         let usual = (self.records.len() - self.shown).min(SHOWN_AT_ONCE);
-        let (mut some, mut hidden) = (Vec::with_capacity(usual), Vec::new());
-        for index in self.shown..self.records.len() {
-            let (frame, rest) = text.split_at(self.end_of(index + 1) - self.end_of(index));
-            text = rest;
-            let version = self.records[index].version();
-            for place in &self.places[self.places_of(index)] {
-                some.push((version, change_at(frame, place)));
-            }
-            if some.len() >= SHOWN_AT_ONCE || index + 1 == self.records.len() {
-                show(&some, &mut hidden);
-                let first = self.places_ends[index] - some.len();
-                self.hidden.extend(hidden.drain(..).map(|change| first + change));
+        let (mut some, mut lost) = (Vec::with_capacity(usual), Vec::new());
+        let (mut hidden, mut first) = (Vec::new(), self.places_before(self.shown));
+        for (version, changes) in self.updates(self.shown) {
+            some.extend(changes.iter().map(|change| (version, change)));
+            if some.len() >= SHOWN_AT_ONCE || first + some.len() == self.places.len() {
+                show(&some, &mut lost);
+                hidden.extend(lost.drain(..).map(|change| first + change));
+                first += some.len();
                 some.clear();
             }
         }
+        self.hidden.append(&mut hidden);
         self.shown = self.records.len();
     }
 
-    /// The versions and the changes of all updates from that place in the batch on.
-    pub fn changes(&self, from: usize) -> impl Iterator<Item = (Version, (&str, Option<&str>))> {
-        let mut text = str::from_utf8(&self.frames[self.end_of(from)..]).expect(TEXTS);
-        (from..self.records.len()).flat_map(move |index| {
-            let (frame, rest) = text.split_at(self.end_of(index + 1) - self.end_of(index));
-            text = rest;
-            let version = self.records[index].version();
-            let places = self.places[self.places_of(index)].iter();
-            places.map(move |place| (version, change_at(frame, place)))
+    /// The updates from that place in the batch on.
+    pub fn updates(&self, from: usize) -> impl Iterator<Item = (Version, Changes<'_>)> {
+        let (mut start, mut first) = (self.end_of(from), self.places_before(from));
+        let mut text = str::from_utf8(&self.frames[start..]).expect("frames are made of texts");
+        self.records[from..].iter().zip(&self.parts[from..]).map(move |(record, part)| {
+            let (frame, rest) = text.split_at(record.end as usize - start);
+            let changes = &frame[part.changes - start..];
+            let places = &self.places[first..part.places_end];
+            (text, start, first) = (rest, record.end as usize, part.places_end);
+            (record.version(), Changes::new(changes, places))
         })
     }
 
@@ -104,14 +115,15 @@ impl Batch {
     /// change's place in it.
     pub(super) fn hidden(&self) -> impl Iterator<Item = (usize, u32)> {
         self.hidden.iter().map(|&place| {
-            let index = self.places_ends.partition_point(|&end| end <= place);
-            let change = u32::try_from(place - self.places_of(index).start);
+            let index = self.parts.partition_point(|part| part.places_end <= place);
+            let change = u32::try_from(place - self.places_before(index));
             (index, change.expect("a request has far fewer arguments"))
         })
     }
 
-    fn places_of(&self, index: usize) -> Range<usize> {
-        index.checked_sub(1).map_or(0, |last| self.places_ends[last])..self.places_ends[index]
+    /// How many places those have that come before this update.
+    fn places_before(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |last| self.parts[last].places_end)
     }
 
     /// The frames, back to back.
@@ -140,7 +152,7 @@ impl Batch {
         self.records.clear();
         self.hidden.clear();
         self.places.clear();
-        self.places_ends.clear();
+        self.parts.clear();
         self.shown = 0;
     }
 }
@@ -148,17 +160,18 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::changes::Written;
 
     #[test]
     fn all_is_shown_once_and_what_lost_is_found_again() {
         let mut batch = Batch::default();
-        let changes = [("a", Some("1")), ("b", None)];
+        let changes = Written::new([("a", Some("1")), ("b", None)]);
         let push = |batch: &mut Batch, timestamp| {
             let version = Version { timestamp, server: 1 };
             let (predecessor, told) = (0, false);
             let (dependencies, dependency_keys) = (&[][..], &[][..]);
             let head = Head { version, predecessor, told, dependencies, dependency_keys };
-            batch.push(head, &changes);
+            batch.push(head, changes.changes());
         };
         let mut shown = Vec::new();
         let mut show = |batch: &mut Batch| {
@@ -176,9 +189,11 @@ mod tests {
         show(&mut batch);
         let all = (1..=301).flat_map(|timestamp| [(timestamp, 1); 2]);
         assert!(shown.into_iter().eq(all), "each once and in order");
-        let at_once = SHOWN_AT_ONCE / changes.len();
+        let at_once = SHOWN_AT_ONCE / 2;
         let lost = [1, 1 + at_once, 1 + 2 * at_once];
         assert!(batch.hidden().eq(lost.map(|index| (index, 1))));
-        assert_eq!(batch.changes(300).count(), changes.len());
+        let last =
+            batch.updates(300).map(|(version, changes)| (version.timestamp, changes.count()));
+        assert!(last.eq([(301, 2)]));
     }
 }

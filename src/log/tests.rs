@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::protocol::changes::Written;
 
 fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[usize]) {
     let mut batch = Batch::default();
@@ -11,8 +12,9 @@ fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[usize]) {
         batch.frames.extend_from_slice(timestamp.to_string().as_bytes());
         let first = batch.places.len();
         batch.hidden.extend(hidden.iter().map(|&change| first + change));
-        batch.places.resize(first + 4, (0..0, None));
-        batch.seal(Version { timestamp, server: 1 }, timestamp - 1);
+        let (changes, written) = (batch.frames.len(), Written::new([("", None); 4]));
+        let places = written.changes().places();
+        batch.seal(Version { timestamp, server: 1 }, timestamp - 1, changes, places);
     }
     log.append(&mut batch);
     assert!(batch.is_empty());
@@ -106,7 +108,7 @@ fn a_reader_is_woken_for_what_it_wants_and_has_read_the_rest() {
     let add = |server, timestamp| {
         let mut batch = Batch::default();
         batch.frames.push(b'x');
-        batch.seal(Version { timestamp, server }, 0);
+        batch.seal(Version { timestamp, server }, 0, batch.frames.len(), &[]);
         log.append(&mut batch);
     };
     let patience = Instant::now() + Duration::from_secs(60);

@@ -4,12 +4,10 @@
 //! need not own its keys and values, nor be encoded anew: the frames of a whole read are one text, and
 //! keys and values are places in it.
 
-use std::ops::Range;
-
 use crate::core::Update;
 
+use super::changes::{Changes, Place};
 use super::link::text;
-use super::places::{Place, change_at};
 use super::request::{Argument, Asked, Request};
 use super::resp::{FramingError, broken};
 use super::update;
@@ -20,8 +18,18 @@ pub struct Bundle {
     /// Their frames, back to back.
     text: String,
     places: Vec<Place>,
-    /// Each without its changes, and where its frame and its places end.
-    updates: Vec<(Update, usize, usize)>,
+    updates: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The update without its changes.
+    update: Update,
+    /// How many bytes of its frame stand before the changes.
+    head_bytes: usize,
+    /// Where its frame and its places end.
+    frame_end: usize,
+    places_end: usize,
 }
 
 /// An update of a bundle.
@@ -31,15 +39,10 @@ pub struct Arrived<'a> {
     pub update: &'a Update,
     /// It as a frame.
     pub frame: &'a str,
-    /// Where in the frame its keys and values stand.
-    pub places: &'a [Place],
-}
-
-impl<'a> Arrived<'a> {
-    /// Its changes, as pairs of a key and its value; a delete has none.
-    pub fn changes(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        self.places.iter().map(move |place| change_at(self.frame, place))
-    }
+    /// How many bytes of that stand before its changes.
+    pub head_bytes: usize,
+    /// Its changes.
+    pub changes: Changes<'a>,
 }
 
 impl Bundle {
@@ -55,16 +58,20 @@ impl Bundle {
             return broken("an update is no line");
         }
         let Some(text) = frame.text() else { return Err(not_text(frame)) };
-        let update = update::decode_head(frame, &text[place(frame, 0)?])?;
+        let (head_start, head_end) = place(frame, 0)?;
+        let update = update::decode_head(frame, &text[head_start..head_end])?;
+        let head_bytes = head_end + b"\r\n".len();
         for index in (1..frame.len()).step_by(2) {
             let value = match frame.argument_at(index + 1) {
                 Argument::Null => None,
                 _ => Some(place(frame, index + 1)?),
             };
-            self.places.push((place(frame, index)?, value));
+            let key = place(frame, index)?;
+            self.places.push(Place { key, value }.behind(head_bytes));
         }
         self.text.push_str(text);
-        self.updates.push((update, self.text.len(), self.places.len()));
+        let (frame_end, places_end) = (self.text.len(), self.places.len());
+        self.updates.push(Entry { update, head_bytes, frame_end, places_end });
         Ok(true)
     }
 
@@ -81,11 +88,12 @@ impl Bundle {
     /// The updates.
     pub fn iter(&self) -> impl Iterator<Item = Arrived<'_>> {
         let (mut frame_start, mut places_start) = (0, 0);
-        self.updates.iter().map(move |&(ref update, frame_end, places_end)| {
+        self.updates.iter().map(move |&Entry { ref update, head_bytes, frame_end, places_end }| {
             let frame = &self.text[frame_start..frame_end];
-            let places = &self.places[places_start..places_end];
+            let changes =
+                Changes::new(&frame[head_bytes..], &self.places[places_start..places_end]);
             (frame_start, places_start) = (frame_end, places_end);
-            Arrived { update, frame, places }
+            Arrived { update, frame, head_bytes, changes }
         })
     }
 }
@@ -98,6 +106,6 @@ fn not_text(frame: Request<'_>) -> FramingError {
 }
 
 /// Where a field stands in its frame.
-fn place(frame: Request<'_>, index: usize) -> Result<Range<usize>, FramingError> {
+fn place(frame: Request<'_>, index: usize) -> Result<(usize, usize), FramingError> {
     frame.place_at(index).ok_or_else(|| FramingError(format!("field {index} is not text")))
 }

@@ -6,18 +6,22 @@ const PAIRS: &[u8; 200] = b"00010203040506070809101112131415161718192021222324\
     50515253545556575859606162636465666768697071727374\
     75767778798081828384858687888990919293949596979899";
 
+/// The last two digits of a number.
+pub fn last_digits(number: u64) -> [u8; 2] {
+    PAIRS.as_chunks().0[usize::try_from(number % 100).expect("it is below 100")]
+}
+
 /// Appends a number in decimal. It is on the path of every write: `write!` costs ten times as much,
 /// one digit at a time twice as much.
 pub fn decimal_into(out: &mut Vec<u8>, mut number: u64) {
     if let Ok(digit @ 0..10) = u8::try_from(number) {
         return out.push(b'0' + digit);
     }
-    let (pairs, _) = PAIRS.as_chunks();
     let mut digits = [[0u8; 2]; 10];
     let mut at = digits.len();
     loop {
         at -= 1;
-        digits[at] = pairs[usize::try_from(number % 100).expect("it is below 100")];
+        digits[at] = last_digits(number);
         if number < 100 {
             break;
         }
@@ -25,6 +29,16 @@ pub fn decimal_into(out: &mut Vec<u8>, mut number: u64) {
     }
     let zero = usize::from(number < 10);
     out.extend_from_slice(&digits.as_flattened()[2 * at + zero..]);
+}
+
+/// How many bytes a bulk string takes besides its own, which are so many.
+pub fn around_bulk(length: usize) -> usize {
+    let digits = match length {
+        0..10 => 1,
+        10..100 => 2,
+        _ => length.ilog10() as usize + 1,
+    };
+    b"$".len() + digits + b"\r\n\r\n".len()
 }
 
 /// Appends `sign`, a number and CRLF: the header of an array or a bulk string, or an integer.
@@ -87,6 +101,7 @@ mod tests {
             let length = usize::try_from(number).expect("it has 64 bits");
             header_into(&mut out, b'$', length);
             assert_eq!(out, format!("x{number}${number}\r\n").into_bytes());
+            assert_eq!(around_bulk(length), format!("${number}\r\n\r\n").len());
         }
     }
 }

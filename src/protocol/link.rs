@@ -64,8 +64,8 @@ use super::encode::array_into;
 use super::request::Request;
 use super::resp::FramingError;
 use super::snapshot;
-pub(crate) use super::update::update_into;
 pub use super::update::{Head, updates};
+pub(crate) use super::update::{LastHead, update_into};
 
 /// The version of the link protocol.
 pub const LINK_PROTOCOL: &str = "1";
@@ -318,8 +318,7 @@ impl Frame {
         let mut bundle = Bundle::default();
         if bundle.push(request)? {
             let arrived = bundle.iter().next().expect("it was pushed");
-            let changes: Vec<_> = arrived.changes().collect();
-            return Ok(Self::Update(Head::from(arrived.update).update(&changes)));
+            return Ok(Self::Update(Head::from(arrived.update).update(arrived.changes)));
         }
         let head = text(request, 0)?;
         match head {

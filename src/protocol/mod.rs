@@ -24,6 +24,7 @@
 //! Redis does, however they were asked.
 
 pub mod bundle;
+pub mod changes;
 pub mod command;
 pub mod encode;
 mod framing;
@@ -31,7 +32,6 @@ mod header;
 pub mod inline;
 pub mod link;
 mod parse;
-pub mod places;
 pub mod reply;
 pub mod request;
 pub mod resp;

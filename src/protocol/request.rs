@@ -1,6 +1,7 @@
 //! A request that the [decoder](super::resp) has found: its arguments are places in what has come.
 
-use std::ops::Range;
+use super::changes;
+use super::encode::around_bulk;
 
 /// How a request was asked. It is answered in kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,15 +84,30 @@ impl<'a> Request<'a> {
         self.text
     }
 
-    /// Where in that text argument number `index` stands. `None`: nowhere.
+    /// Where in the frame argument number `index` stands, from start to end. `None`: nowhere.
     ///
     /// # Panics
     /// If there is no such argument.
     #[inline]
-    pub fn place_at(&self, index: usize) -> Option<Range<usize>> {
+    pub(super) fn place_at(&self, index: usize) -> Option<(usize, usize)> {
         match self.places[index] {
-            Place::At { start, end } => Some(start..end),
-            _ => None,
+            Place::At { start, end } => Some((start, end)),
+            Place::Null | Place::TooLong(_) => None,
         }
+    }
+
+    /// The one change that a frame has behind its name, if it stands there as [`Changes`] do: the text
+    /// and its place in that.
+    ///
+    /// [`Changes`]: super::changes::Changes
+    pub fn change(&self) -> Option<(&'a str, changes::Place)> {
+        let frame = self.text.filter(|_| self.asked == Asked::Array && self.len() == 3)?;
+        let start = self.place_at(0)?.1 + b"\r\n".len();
+        let (key, value) = (self.place_at(1)?, self.place_at(2)?);
+        // Somebody may write a length with leading zeros.
+        let length = |(start, end): (usize, usize)| around_bulk(end - start) + end - start;
+        let usual = length(key) + length(value);
+        let place = changes::Place { key, value: Some(value) };
+        (frame.len() - start == usual).then(|| (&frame[start..], place.behind(start)))
     }
 }

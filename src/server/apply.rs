@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::RwLockWriteGuard;
 
 use crate::core::{Checkpoint, Context, Effect, Order, Refusal, Replica, Version};
+use crate::protocol::changes::{Changes, Written};
 use crate::protocol::link::Head;
 use crate::trace::What;
 
@@ -205,33 +206,30 @@ impl<'a> Apply<'a> {
     fn write(&mut self, replica: &mut Replica, batch: &mut Batch, now_us: u64) {
         let mut outcomes = std::mem::take(&mut batch.outcomes);
         let mut seen: Vec<Version> = std::mem::take(&mut batch.seen);
-        let (mut changes, mut dependencies) = (Vec::new(), Vec::new());
-        for write in &batch.writes {
+        let mut dependencies = Vec::new();
+        for (write, changes) in batch.writes() {
             dependencies.clear();
             dependencies.extend_from_slice(&batch.dependencies[write.dependencies.clone()]);
             dependencies.append(&mut seen);
             if let Some(cursor) = batch.pushes_from {
                 push::seen_first(self.shared, replica, cursor, &mut dependencies);
             }
-            changes.clear();
-            changes.extend(batch.changes(write));
             let sequence = Some(self.publisher.place());
             let mut outcome = Outcome { version: None, sequence, deleted: 0 };
             let (told, client) = (write.told, &batch.client[..]);
             let mut local = Local { told, client, dependencies: &mut dependencies };
-            if write.deletes {
-                let keys = changes.drain(..).map(|(key, _)| key);
-                let existing = self.look_up(replica, keys, local.dependencies);
+            if changes.delete() {
+                let existing = self.look_up(replica, changes, local.dependencies);
                 outcome.deleted = existing.len();
                 if existing.is_empty() {
                     // Nothing is written, but that there was nothing has been seen.
                     seen.append(local.dependencies);
                 } else {
-                    changes.extend(existing.into_iter().map(|key| (key, None)));
-                    outcome.version = self.local(replica, &mut local, &changes, now_us);
+                    let deleted = Written::new(existing.into_iter().map(|key| (key, None)));
+                    outcome.version = self.local(replica, &mut local, deleted.changes(), now_us);
                 }
             } else {
-                outcome.version = self.local(replica, &mut local, &changes, now_us);
+                outcome.version = self.local(replica, &mut local, changes, now_us);
             }
             outcomes.push(outcome);
         }
@@ -242,12 +240,12 @@ impl<'a> Apply<'a> {
         }
     }
 
-    /// Which of some keys exist. What the look-up shows becomes a dependency: a delete's reply
+    /// Which of the keys exist. What the look-up shows becomes a dependency: a delete's reply
     /// tells what was there.
     fn look_up<'k>(
         &mut self,
         replica: &Replica,
-        keys: impl Iterator<Item = &'k str>,
+        changes: Changes<'k>,
         dependencies: &mut Vec<Version>,
     ) -> Vec<&'k str> {
         let mut existing = Vec::new();
@@ -255,7 +253,7 @@ impl<'a> Apply<'a> {
         let mut found = HashSet::new();
         let mut see = |version| context.see_at(version, replica.applied());
         dependencies.drain(..).for_each(&mut see);
-        for key in keys {
+        for (key, _) in changes.iter() {
             let (version, exists) = self.publisher.look(key);
             version.into_iter().for_each(&mut see);
             if exists && found.insert(key) {
@@ -271,7 +269,7 @@ impl<'a> Apply<'a> {
         &mut self,
         replica: &mut Replica,
         local: &mut Local<'_>,
-        changes: &[(&str, Option<&str>)],
+        changes: Changes<'_>,
         now_us: u64,
     ) -> Option<Version> {
         let stamp = replica.write(local.dependencies, now_us).ok()?;

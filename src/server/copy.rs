@@ -14,7 +14,7 @@ use crate::core::{Applied, Update, Version};
 use crate::log::{FellBehind, Hold, Log};
 use crate::protocol::link::updates;
 
-use super::parts::{PARTS, part_of};
+use super::parts::PARTS;
 use super::shared::Shared;
 
 /// How much of the log is read at a time.
@@ -76,7 +76,10 @@ impl<'a> Copy<'a> {
         let end = self.copied.as_ref().map_or_else(|| log.end(), |copied| copied.sequence);
         let followed = follow(log, self.cursor, end, |update| {
             // What is in a part that is not copied yet will be copied with it.
-            let copied = update.changes.iter().filter(|change| part_of(&change.key) < self.begun);
+            let copied = update
+                .changes
+                .iter()
+                .filter(|change| self.shared.parts.part_of(&change.key) < self.begun);
             copied.for_each(|change| show(&change.key, change.value.as_deref(), update.version));
         });
         self.cursor = followed.map_err(|FellBehind| Stale)?;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::core::{Order, Shown, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
-use crate::protocol::request::Asked;
+use crate::protocol::request::{Asked, Request};
 use crate::trace::What;
 
 use super::glob::Pattern;
@@ -22,15 +22,25 @@ const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 pub(super) const OK: &[u8] = b"+OK\r\n";
 
 impl Session {
-    /// Runs one command.
-    pub(super) fn execute(&mut self, command: Command<'_>) -> Step {
+    /// Runs one command, which was asked by this request.
+    pub(super) fn execute(&mut self, command: Command<'_>, request: Request<'_>) -> Step {
         use Command as C;
         match command {
             C::Get { key } => self.read_value(key),
-            C::Set { key, value } => self.defer(ReplyTo::Set, [(key, Some(value))].into_iter()),
-            C::Write { key, value } => self.defer(ReplyTo::Write, [(key, Some(value))].into_iter()),
-            C::MSet { pairs } => self.defer(ReplyTo::Set, last_of_each(&pairs).into_iter()),
-            C::Del { keys } => self.defer(ReplyTo::Del, keys.into_iter().map(|key| (key, None))),
+            C::Set { key, value } => self.defer(ReplyTo::Set, |batch| match request.change() {
+                Some((text, place)) => batch.add_as_it_came(text, place),
+                None => batch.add(key, Some(value)),
+            }),
+            C::Write { key, value } => {
+                self.defer(ReplyTo::Write, |batch| batch.add(key, Some(value)));
+            }
+            C::MSet { pairs } => {
+                let changes = last_of_each(&pairs).into_iter();
+                self.defer(ReplyTo::Set, |batch| changes.for_each(|(k, v)| batch.add(k, v)));
+            }
+            C::Del { keys } => {
+                self.defer(ReplyTo::Del, |batch| keys.iter().for_each(|key| batch.add(key, None)));
+            }
             C::Ping { bytes: Some(bytes) } | C::Echo { bytes } => bulk_into(&mut self.out, bytes),
             C::Ping { bytes: None } => self.out.extend_from_slice(b"+PONG\r\n"),
             other => {
@@ -144,7 +154,8 @@ impl Session {
         match self.own_write(key) {
             Own::Wrote(value) => value_into(&mut out, Some(value), resp3),
             Own::Deleted => value_into(&mut out, None, resp3),
-            Own::Nothing => self.look(key, |shown| value_into(&mut out, value(&shown), resp3)),
+            Own::Nothing => self
+                .look(key, |shown| value_into(&mut out, value(&shown).map(str::as_bytes), resp3)),
         }
         self.out = out;
     }
@@ -180,7 +191,7 @@ impl Session {
             let length = value(&shown).map_or(0, str::len);
             too_long |= out.len() - start + length > SNAPSHOT_BYTES_MAX;
             if !too_long {
-                value_into(out, value(&shown), resp3);
+                value_into(out, value(&shown).map(str::as_bytes), resp3);
                 versions.extend(shown.version());
             }
         });
@@ -312,9 +323,9 @@ impl Session {
     }
 }
 
-pub(super) fn value_into(out: &mut Vec<u8>, value: Option<&str>, resp3: bool) {
+pub(super) fn value_into(out: &mut Vec<u8>, value: Option<&[u8]>, resp3: bool) {
     match value {
-        Some(value) => bulk_into(out, value.as_bytes()),
+        Some(value) => bulk_into(out, value),
         None if resp3 => out.extend_from_slice(b"_\r\n"),
         None => out.extend_from_slice(b"$-1\r\n"),
     }

@@ -10,18 +10,18 @@ use std::thread::{self, Thread};
 use parking_lot::Mutex;
 
 use crate::core::Version;
+use crate::protocol::changes::{Changes, Place, change_into};
 
 /// One write of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Write {
-    /// Its keys and values, as places in the batch.
-    pub(super) changes: Range<usize>,
+    /// Its changes, as a part of the batch's text and of its places.
+    text: Range<usize>,
+    places: Range<usize>,
     /// Its dependencies, as places in the batch. What earlier writes of the batch carry is left out.
     pub(super) dependencies: Range<usize>,
     /// Whether a person asked for it.
     pub(super) told: bool,
-    /// Whether it deletes its keys, as far as they exist.
-    pub(super) deletes: bool,
 }
 
 /// What became of a write.
@@ -39,7 +39,7 @@ pub(super) struct Outcome {
 /// What a connection's own writes that are under way say of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own<'a> {
-    Wrote(&'a str),
+    Wrote(&'a [u8]),
     Deleted,
     Nothing,
 }
@@ -47,12 +47,13 @@ pub(super) enum Own<'a> {
 /// A connection's writes, in order.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    text: String,
-    /// Places of keys and values in `text`; an empty place behind the end stands for no value.
-    changes: Vec<(Range<usize>, Option<Range<usize>>)>,
+    /// The changes of all writes, as they will stand in their updates.
+    text: Vec<u8>,
+    /// Where keys and values stand, each among the changes of its write.
+    places: Vec<Place>,
     pub(super) dependencies: Vec<Version>,
-    pub(super) writes: Vec<Write>,
-    /// What became of the writes; empty if they were refused.
+    writes: Vec<Write>,
+    /// What became of the writes, one by one.
     pub(super) outcomes: Vec<Outcome>,
     /// What deletes that found nothing have shown, if no write of the batch came after them.
     pub(super) seen: Vec<Version>,
@@ -66,45 +67,41 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds a write.
-    pub(super) fn push<'a>(
-        &mut self,
-        told: bool,
-        dependencies: impl Iterator<Item = Version>,
-        changes: impl Iterator<Item = (&'a str, Option<&'a str>)>,
-    ) {
-        let first_change = self.changes.len();
-        let first_dependency = self.dependencies.len();
-        let mut deletes = false;
-        for (key, value) in changes {
-            let key = self.add(key);
-            let value = value.map(|value| self.add(value));
-            deletes |= value.is_none();
-            self.changes.push((key, value));
-        }
+    /// Adds a change to the next write.
+    pub(super) fn add(&mut self, key: &str, value: Option<&str>) {
+        let start = self.writes.last().map_or(0, |write| write.text.end);
+        let place = change_into(&mut self.text, start, key, value);
+        self.places.push(place);
+    }
+
+    /// Adds the only change of the next write, as it came.
+    pub(super) fn add_as_it_came(&mut self, text: &str, place: Place) {
+        self.text.extend_from_slice(text.as_bytes());
+        self.places.push(place);
+    }
+
+    /// Ends a write: it has what was [added](Self::add) since the one before.
+    pub(super) fn end_write(&mut self, told: bool, dependencies: impl Iterator<Item = Version>) {
+        let last = self.writes.last();
+        let (text, places, first) =
+            last.map_or((0, 0, 0), |w| (w.text.end, w.places.end, w.dependencies.end));
         self.dependencies.extend(dependencies);
         self.writes.push(Write {
-            changes: first_change..self.changes.len(),
-            dependencies: first_dependency..self.dependencies.len(),
+            text: text..self.text.len(),
+            places: places..self.places.len(),
+            dependencies: first..self.dependencies.len(),
             told,
-            deletes,
         });
     }
 
-    fn add(&mut self, text: &str) -> Range<usize> {
-        let start = self.text.len();
-        self.text.push_str(text);
-        start..self.text.len()
-    }
-
-    /// The keys and values of a write.
-    pub(super) fn changes(
+    /// Each write with its changes.
+    pub(super) fn writes(
         &self,
-        write: &Write,
-    ) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> + DoubleEndedIterator + Clone {
-        let changes = self.changes[write.changes.clone()].iter();
-        changes.map(|(key, value)| {
-            (&self.text[key.clone()], value.as_ref().map(|value| &self.text[value.clone()]))
+    ) -> impl ExactSizeIterator<Item = (&Write, Changes<'_>)> + DoubleEndedIterator {
+        let text = str::from_utf8(&self.text).expect("it is made of texts");
+        self.writes.iter().map(move |write| {
+            let places = &self.places[write.places.clone()];
+            (write, Changes::new(&text[write.text.clone()], places))
         })
     }
 
@@ -116,18 +113,22 @@ impl Batch {
 
     /// What the batch itself says of a key.
     pub(super) fn find(&self, key: &str) -> Own<'_> {
-        let newest_first = self.writes.iter().rev();
-        let mut changes = newest_first.flat_map(|write| self.changes(write).rev());
-        match changes.find(|&(found, _)| found == key) {
-            Some((_, Some(value))) => Own::Wrote(value),
-            Some((_, None)) => Own::Deleted,
-            None => Own::Nothing,
+        for write in self.writes.iter().rev() {
+            let text = &self.text[write.text.clone()];
+            let places = self.places[write.places.clone()].iter().rev();
+            let mut changes = places.map(|place| place.read(text));
+            match changes.find(|&(found, _)| found == key.as_bytes()) {
+                Some((_, Some(value))) => return Own::Wrote(value),
+                Some((_, None)) => return Own::Deleted,
+                None => {}
+            }
         }
+        Own::Nothing
     }
 
     /// How many keys it writes.
     pub(super) fn keys(&self) -> usize {
-        self.changes.len()
+        self.places.len()
     }
 
     /// How many bytes of text it has.
@@ -141,7 +142,7 @@ impl Batch {
             *self = Self::default();
         }
         self.text.clear();
-        self.changes.clear();
+        self.places.clear();
         self.dependencies.clear();
         self.writes.clear();
         self.outcomes.clear();

@@ -22,7 +22,7 @@ use crate::protocol::snapshot::{End, Entry, Frame, end_into, entry_into};
 
 use super::copy::{Copy, Stale};
 use super::mesh::Link;
-use super::parts::part_of;
+use super::parts::store_of;
 use super::shared::{Request, Shared};
 
 /// A record on disk has about so many bytes.
@@ -133,7 +133,7 @@ impl Incoming {
 
     fn add(&mut self, entry: &Entry) -> Result<(), Failure> {
         let Entry { key, value, version } = entry;
-        self.stores[part_of(key)].apply(key, value.as_deref(), *version);
+        store_of(&mut self.stores, key).apply(key, value.as_deref(), *version);
         self.entries += 1;
         let Some(draft) = &mut self.draft else { return Ok(()) };
         entry_into(&mut self.out, key, value.as_deref(), *version);
@@ -187,7 +187,7 @@ fn merge_own(shared: &Shared, stores: &mut [Store], theirs: &Applied) -> Result<
             return Err("this server stops".to_owned());
         }
         let step = copy.step(|key, value, version| {
-            stores[part_of(key)].admit(key, value, version, theirs);
+            store_of(stores, key).admit(key, value, version, theirs);
         });
         match step {
             Ok(None) => {}

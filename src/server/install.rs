@@ -12,7 +12,7 @@ use super::apply::Apply;
 use super::copy::follow;
 use super::incoming::{Install, Installed};
 use super::mesh::Link;
-use super::parts::part_of;
+use super::parts::store_of;
 
 impl Apply<'_> {
     /// A peer offers a snapshot.
@@ -97,7 +97,7 @@ impl Apply<'_> {
         while *sequence < end {
             let followed = follow(log, *sequence, end, |update| {
                 for (key, value) in update.pairs() {
-                    stores[part_of(key)].admit(key, value, update.version, &snapshot.applied);
+                    store_of(stores, key).admit(key, value, update.version, &snapshot.applied);
                 }
             });
             match followed {

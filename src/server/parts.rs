@@ -12,13 +12,6 @@ use crate::core::{Applied, Hashed, Horizon, Order, Shown, Store, Version};
 /// How many parts there are. A `SCAN` cursor is a part's number.
 pub(super) const PARTS: usize = 60;
 
-/// The parts come in ten groups of six. Of 51 keys of a group, 6 go to the first part, 7 to the second,
-/// and so on, 11 to the last: before which of the 51 the next part begins.
-///
-/// A map has a power of two of slots, and twice as many when 7/8 are taken. If all parts were as
-/// large, all would double at once, and then half of the slots would be empty; a slot takes 65 bytes.
-const BEGINNINGS: [u64; 5] = [6, 13, 21, 30, 40];
-
 /// So much of a part is copied under one lock, in keys and in bytes.
 const TAKEN_KEYS_MAX: usize = 1_000;
 const TAKEN_BYTES_MAX: usize = 256 << 10;
@@ -36,23 +29,34 @@ pub(super) struct Parts {
     empty: Store,
 }
 
-/// The number of a key's part. It only spreads keys over parts; inside a part the map's own hash
-/// resists flooding. It takes the key eight bytes at a time, as FNV-1a does one by one.
-pub(super) fn part_of(key: &str) -> usize {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut mix = |word: [u8; 8]| {
-        let product = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        // Only the high half of a product depends on the whole word.
-        hash = product ^ (product >> 32);
-    };
-    let (words, rest) = key.as_bytes().as_chunks();
-    words.iter().copied().for_each(&mut mix);
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(last);
-    let (group, key) = (hash / 51 % 10, hash % 51);
-    let part = BEGINNINGS.iter().filter(|&&beginning| key >= beginning).count();
-    usize::try_from(group).expect("it is below 10") * 6 + part
+/// Of each of the 510 places that keys are spread over, the part. The parts come in ten groups of six;
+/// the first of a group has 6 places, the second 7, and so on.
+///
+/// A map has a power of two of slots, and twice as many when 7/8 are taken. If all parts were as
+/// large, all would double at once, and then half of the slots would be empty; a slot takes 65 bytes.
+const PART_AT: [u8; 510] = {
+    let mut parts = [0; 510];
+    let (mut part, mut next, mut place) = (0, 6, 0);
+    while place < 510 {
+        if place == next {
+            part += 1;
+            next += 6 + part as usize % 6;
+        }
+        parts[place] = part;
+        place += 1;
+    }
+    parts
+};
+
+/// The number of a key's part.
+fn part_at(hashed: &Hashed<'_>) -> usize {
+    usize::from(PART_AT[hashed.draw(PART_AT.len())])
+}
+
+/// Of stores that are to become the [parts](Parts::apart), the one for a key.
+pub(super) fn store_of<'s>(stores: &'s mut [Store], key: &str) -> &'s mut Store {
+    let number = part_at(&stores[0].hash(key));
+    &mut stores[number]
 }
 
 impl Parts {
@@ -61,6 +65,17 @@ impl Parts {
         let empty = Store::new(order);
         let parts = vec![empty.clone(); PARTS].into_iter().map(RwLock::new).collect();
         Self { parts, empty }
+    }
+
+    /// The number of a key's part, and the key with its hash.
+    fn place<'k>(&self, key: &'k str) -> (usize, Hashed<'k>) {
+        let hashed = self.empty.hash(key);
+        (part_at(&hashed), hashed)
+    }
+
+    /// The number of a key's part.
+    pub(super) fn part_of(&self, key: &str) -> usize {
+        self.place(key).0
     }
 
     /// What would be the parts of an empty store, for a [`swap`](Self::swap) with these.
@@ -137,16 +152,20 @@ impl Parts {
 
     /// Shows `show` what the key shows, while nobody can change it.
     pub(super) fn read<T>(&self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
-        show(self.parts[part_of(key)].read().read(key))
+        let (number, key) = self.place(key);
+        show(self.parts[number].read().read_hashed(key))
     }
 
     /// Shows `show` what each of the keys shows, all at one moment.
     pub(super) fn read_all(&self, keys: &[&str], mut show: impl FnMut(Shown<'_>)) {
-        let numbers = numbers(keys.iter().copied());
+        let places: Vec<_> = keys.iter().map(|key| self.place(key)).collect();
+        let mut numbers: Vec<usize> = places.iter().map(|&(number, _)| number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
         let guards: Vec<_> = numbers.iter().map(|&number| self.parts[number].read()).collect();
-        for key in keys {
-            let place = numbers.binary_search(&part_of(key)).expect("all parts were collected");
-            show(guards[place].read(key));
+        for (number, key) in places {
+            let place = numbers.binary_search(&number).expect("all parts were collected");
+            show(guards[place].read_hashed(key));
         }
     }
 
@@ -157,8 +176,7 @@ impl Parts {
     /// All keys are hashed first: see [`crate::core::hashed`]. Nearly always all locks are taken first,
     /// too: an atomic operation between two look-ups would have the second one wait for the first.
     pub(super) fn apply(&self, changes: &[Versioned<'_>], hidden: &mut Vec<usize>) {
-        let keys = changes.iter().map(|&(_, (key, _))| key);
-        let places: Vec<_> = keys.map(|key| (part_of(key), self.empty.hash(key))).collect();
+        let places: Vec<_> = changes.iter().map(|&(_, (key, _))| self.place(key)).collect();
         if let Some(mut held) = self.hold(&places, RwLock::try_write) {
             return apply_held(&mut held, 0, changes, &places, hidden);
         }
@@ -221,14 +239,6 @@ fn apply_held(
     }
 }
 
-/// The numbers of the parts of some keys, in order, each once.
-fn numbers<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<usize> {
-    let mut numbers: Vec<usize> = keys.map(part_of).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    numbers
-}
-
 #[cfg(test)]
 mod tests {
     use std::thread;
@@ -238,19 +248,22 @@ mod tests {
 
     #[test]
     fn keys_are_spread_as_parts_are_large() {
-        for keys in [["key:", ""], ["", ":name"]] {
-            let mut counts = [0; PARTS];
-            for number in 0..51_000 {
-                counts[part_of(&format!("{}{number:012}{}", keys[0], keys[1]))] += 1;
-            }
-            for (part, count) in counts.into_iter().enumerate() {
-                let share = 100 * (6 + part % 6);
-                assert!((share * 4 / 5..share * 6 / 5).contains(&count), "{part}: {counts:?}");
-            }
+        let parts = Parts::new(Order::Causal);
+        let mut counts = [0; PARTS];
+        for number in 0..51_000 {
+            counts[parts.part_of(&format!("key:{number:012}"))] += 1;
         }
-        let letters: std::collections::HashSet<usize> =
-            ('a'..='z').map(|letter| part_of(&letter.to_string())).collect();
-        assert!(letters.len() > 13, "{letters:?}");
+        for (part, count) in counts.into_iter().enumerate() {
+            let share = 100 * (6 + part % 6);
+            assert!((share * 4 / 5..share * 6 / 5).contains(&count), "{part}: {counts:?}");
+        }
+    }
+
+    /// A key that is in none of the parts of others.
+    fn elsewhere(parts: &Parts, others: &[&str]) -> String {
+        let taken: Vec<usize> = others.iter().map(|key| parts.part_of(key)).collect();
+        let mut keys = (0..).map(|number: u32| number.to_string());
+        keys.find(|key| !taken.contains(&parts.part_of(key))).expect("there are 60 parts")
     }
 
     /// If they did not, a key would be looked for where it is not, and an older write would win.
@@ -259,7 +272,7 @@ mod tests {
         let parts = Parts::new(Order::Causal);
         let mut stores = parts.apart();
         let version = |timestamp| Version { timestamp, server: 1 };
-        stores[part_of("key")].apply("key", Some("newer"), version(2));
+        store_of(&mut stores, "key").apply("key", Some("newer"), version(2));
         parts.swap(&mut stores);
         parts.apply(&[(version(1), ("key", Some("older")))], &mut Vec::new());
         parts.read("key", |shown| assert_eq!(shown, Shown::Value("newer", version(2))));
@@ -270,14 +283,14 @@ mod tests {
     fn a_reader_keeps_the_writer_only_from_what_it_reads() {
         let parts = Parts::new(Order::Causal);
         let version = |timestamp| Version { timestamp, server: 1 };
-        assert_ne!(part_of("a"), part_of("b"));
+        let b = &elsewhere(&parts, &["a", "c"])[..];
         let mut hidden = Vec::new();
         parts.apply(&[(version(5), ("c", Some("newer")))], &mut hidden);
-        let reader = parts.parts[part_of("b")].read();
+        let reader = parts.parts[parts.part_of(b)].read();
         thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 let write = |timestamp, key| (version(timestamp), (key, Some("new")));
-                parts.apply(&[write(1, "a"), write(2, "b"), write(3, "c")], &mut hidden);
+                parts.apply(&[write(1, "a"), write(2, b), write(3, "c")], &mut hidden);
             });
             while parts.read("a", |shown| shown.version()).is_none() {
                 thread::yield_now();
@@ -285,7 +298,7 @@ mod tests {
             drop(reader);
             writer.join().expect("it waited");
         });
-        parts.read("b", |shown| assert_eq!(shown.version(), Some(version(2))));
+        parts.read(b, |shown| assert_eq!(shown.version(), Some(version(2))));
         assert_eq!(hidden, [2]);
     }
 
@@ -293,9 +306,9 @@ mod tests {
     #[test]
     fn no_half_of_an_update_shows_while_the_other_half_waits() {
         let parts = Parts::new(Order::Causal);
-        let (first, second) = ("a", "b");
-        assert_ne!(part_of(first), part_of(second));
-        let reader = parts.parts[part_of(second)].read();
+        let first = "a";
+        let second = &elsewhere(&parts, &[first])[..];
+        let reader = parts.parts[parts.part_of(second)].read();
         thread::scope(|scope| {
             scope.spawn(|| {
                 let changes = [(first, Some("new")), (second, Some("new"))];
@@ -304,7 +317,7 @@ mod tests {
             });
             let enough = Instant::now() + Duration::from_millis(100);
             while Instant::now() < enough {
-                if let Some(store) = parts.parts[part_of(first)].try_read() {
+                if let Some(store) = parts.parts[parts.part_of(first)].try_read() {
                     assert_eq!(store.read(first), Shown::Nothing(None));
                 }
                 thread::yield_now();

@@ -14,6 +14,7 @@ use crate::core::{Shown, Update, Version};
 use crate::log::Batch;
 use crate::log::disk::WriteError;
 use crate::protocol::bundle::Arrived;
+use crate::protocol::changes::{Changes, Written};
 use crate::protocol::link::Head;
 
 use super::disk::Disk;
@@ -60,12 +61,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// Logs an update and shows it, under this version.
-    pub(super) fn publish(
-        &mut self,
-        head: Head<'_>,
-        shown_as: Version,
-        changes: &[(&str, Option<&str>)],
-    ) {
+    pub(super) fn publish(&mut self, head: Head<'_>, shown_as: Version, changes: Changes<'_>) {
         self.keep(head, changes);
         self.show(Head { version: shown_as, ..head }, changes);
     }
@@ -76,12 +72,12 @@ impl<'a> Publisher<'a> {
     }
 
     /// Logs an update that is not shown yet, if what is shown has a log of its own.
-    pub(super) fn keep(&mut self, head: Head<'_>, changes: &[(&str, Option<&str>)]) {
+    pub(super) fn keep(&mut self, head: Head<'_>, changes: Changes<'_>) {
         self.log.push(head, changes);
     }
 
     /// Shows an update that is logged already.
-    pub(super) fn show(&mut self, head: Head<'_>, changes: &[(&str, Option<&str>)]) {
+    pub(super) fn show(&mut self, head: Head<'_>, changes: Changes<'_>) {
         let Some(shown) = &mut self.shown else { return };
         // It may have got a version below its predecessor's; nobody reads that here.
         shown.push(Head { predecessor: 0, ..head }, changes);
@@ -89,7 +85,7 @@ impl<'a> Publisher<'a> {
 
     /// An update that was read back from disk.
     pub(super) fn restore(&mut self, update: &Update) {
-        self.log.push(Head::from(update), &update.pairs());
+        self.log.push(Head::from(update), Written::new(update.pairs()).changes());
         if self.is_large() {
             self.append();
         }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::core::{Effect, Refusal, Replica, Update, Version, Waited};
 use crate::protocol::bundle::Bundle;
+use crate::protocol::changes::{Changes, Written};
 use crate::protocol::link::Head;
 use crate::trace::What;
 
@@ -28,19 +29,23 @@ impl Apply<'_> {
         if joining || shared.desk.drops() || shared.mesh.is_outlived(link) {
             return;
         }
-        let mut pairs = Vec::new();
         for arrived in updates.iter() {
             let update = arrived.update;
             let head = Head::from(update);
-            pairs.clear();
-            pairs.extend(arrived.changes());
             if self.shared.trace.is_none() && replica.apply_at_once(update, now_us) {
-                self.replicated(replica, head, update.version, None, &pairs, |publisher| {
-                    publisher.forward(arrived);
-                });
+                self.replicated(
+                    replica,
+                    head,
+                    update.version,
+                    None,
+                    arrived.changes,
+                    |publisher| {
+                        publisher.forward(arrived);
+                    },
+                );
                 continue;
             }
-            let update = head.update(&pairs);
+            let update = head.update(arrived.changes);
             let news = self.shared.trace.is_some() && replica.is_news(update.version);
             let event = news.then(|| What::Receive { from: link.peer, update: told(&update) });
             let taken = replica.receive(update, now_us, &mut self.effects);
@@ -60,7 +65,8 @@ impl Apply<'_> {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Apply { update, shown_as, waited } => {
-                    let (head, changes) = (Head::from(&update), &update.pairs()[..]);
+                    let (head, written) = (Head::from(&update), Written::new(update.pairs()));
+                    let changes = written.changes();
                     self.replicated(replica, head, shown_as, waited, changes, |publisher| {
                         publisher.publish(head, shown_as, changes);
                     });
@@ -80,7 +86,7 @@ impl Apply<'_> {
         head: Head<'_>,
         shown_as: Version,
         waited: Option<Waited>,
-        changes: &[(&str, Option<&str>)],
+        changes: Changes<'_>,
         publish: impl FnOnce(&mut Publisher<'_>),
     ) {
         self.teller.applied(replica, head, shown_as, waited, changes);
@@ -92,12 +98,13 @@ impl Apply<'_> {
 
     /// A local write that was logged when it was made.
     fn show(&mut self, replica: &Replica, update: &Update, waited: Waited) {
-        let version = update.version;
-        self.teller.wrote(version, update.told, &update.pairs());
+        let (version, written) = (update.version, Written::new(update.pairs()));
+        let changes = written.changes();
+        self.teller.wrote(version, update.told, changes);
         self.teller.shown(replica, version, version, Some(waited));
         self.name_chain(replica, update.predecessor);
-        self.publisher.show(Head::from(update), &update.pairs());
-        self.teller.remember(version, &update.pairs());
+        self.publisher.show(Head::from(update), changes);
+        self.teller.remember(version, changes);
     }
 
     /// Closes a link over which came what no honest peer would send.

@@ -15,7 +15,7 @@ use crate::log::disk::{self, Damage, OpenError};
 use crate::protocol::snapshot::End;
 
 use super::disk::OnDisk;
-use super::parts::part_of;
+use super::parts::store_of;
 use super::publish::Publisher;
 use super::shared::Shared;
 
@@ -106,7 +106,7 @@ fn newest(shared: &Shared, directory: &Path, files: &Files) -> Result<Option<Loa
 fn load(shared: &Shared, kept: &Kept) -> Result<Loaded, OpenError> {
     let mut stores = shared.parts.apart();
     let (end, bytes) = snapshot::read(kept, shared.options.id, |entry| {
-        stores[part_of(&entry.key)].apply(&entry.key, entry.value.as_deref(), entry.version);
+        store_of(&mut stores, &entry.key).apply(&entry.key, entry.value.as_deref(), entry.version);
     })?;
     let path = kept.path.clone();
     Ok(Loaded { path, sequence: kept.sequence, stores, end, bytes })

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::core::{Applied, Context, Order, Version};
+use crate::protocol::changes::Changes;
 use crate::protocol::command::Command;
 use crate::protocol::encode::{bulk_into, error_into, header_into, line_into};
 use crate::protocol::link::Hello;
@@ -22,7 +23,7 @@ use crate::protocol::request::{Asked, Request as Asking};
 use crate::protocol::resp::FramingError;
 
 use super::connection::{WRITE_PATIENCE, write_patiently};
-use super::handoff::{Batch, Own, Slot};
+use super::handoff::{Batch, Outcome, Own, Slot};
 use super::push::Joined;
 use super::shared::{Request, Shared};
 use super::wait::{self, Answer, Wait};
@@ -146,28 +147,28 @@ impl Session {
             return Step::Next;
         }
         if self.joined.is_none() {
-            return self.execute(command);
+            return self.execute(command, request);
         }
-        self.execute_joined(command)
+        self.execute_joined(command, request)
     }
 
-    fn execute_joined(&mut self, command: Command<'_>) -> Step {
+    fn execute_joined(&mut self, command: Command<'_>, request: Asking<'_>) -> Step {
         use Command::{Del, MSet, Set, Write};
         if matches!(command, Write { .. } | Set { .. } | MSet { .. } | Del { .. }) {
-            let step = self.execute(command);
+            let step = self.execute(command, request);
             self.flush();
             return step;
         }
         if matches!(command, Command::Forget { .. }) {
             // It shows nothing, and waits for the apply thread's channel and for the disk.
-            return self.execute(command);
+            return self.execute(command, request);
         }
         // Nothing is applied while the replica is held, so all that the reply shows has been pushed
         // before it, and nothing newer. The command may lock the replica for reading once more.
         let shared = Arc::clone(&self.shared);
         let _held = shared.replica.read_recursive();
         self.push_until(shared.shown.end());
-        self.execute(command)
+        self.execute(command, request)
     }
 
     /// The stream cannot be cut into requests any more.
@@ -188,19 +189,17 @@ impl Session {
         self.context.see_at(version, &self.chains);
     }
 
-    /// Adds a write to the batch. It depends on what was seen since the write before it.
-    pub(super) fn defer<'a>(
-        &mut self,
-        to: ReplyTo,
-        changes: impl Iterator<Item = (&'a str, Option<&'a str>)>,
-    ) {
+    /// Adds a write to the batch: `add` adds its changes. It depends on what was seen since the write
+    /// before it.
+    pub(super) fn defer(&mut self, to: ReplyTo, add: impl FnOnce(&mut Batch)) {
         let told = !matches!(to, ReplyTo::Set);
         let traced = self.shared.trace.is_some().then(|| self.label());
         let batch = self.batch.as_mut().expect("it is away only inside flush");
         if let Some(label) = traced {
             batch.client = label;
         }
-        batch.push(told, self.context.versions(), changes);
+        add(batch);
+        batch.end_write(told, self.context.versions());
         let full = batch.keys() >= BATCH_KEYS_MAX || batch.bytes() >= BATCH_BYTES_MAX;
         self.context.clear();
         self.deferred.push(Deferred { at: self.out.len(), to, asked: self.asked });
@@ -264,19 +263,21 @@ impl Session {
     fn settle(&mut self, batch: &Batch) {
         let mut replies = std::mem::replace(&mut self.out, std::mem::take(&mut self.spliced));
         let mut from = 0;
-        let deferred = std::mem::take(&mut self.deferred);
-        for (index, deferred) in deferred.iter().enumerate() {
+        let all = std::mem::take(&mut self.deferred);
+        for ((deferred, outcome), (_, changes)) in
+            all.iter().zip(&batch.outcomes).zip(batch.writes())
+        {
             self.out.extend_from_slice(&replies[from..deferred.at]);
             from = deferred.at;
             match &batch.refused {
                 Some(why) => self.error(why),
-                None => self.reply_to_write(deferred, batch, index),
+                None => self.reply_to_write(deferred, outcome, changes),
             }
         }
         self.out.extend_from_slice(&replies[from..]);
         replies.clear();
         self.spliced = replies;
-        self.deferred = deferred;
+        self.deferred = all;
         self.deferred.clear();
         let last = batch.outcomes.iter().rev().find_map(|outcome| outcome.version);
         self.last_write = last.or(self.last_write);
@@ -287,8 +288,7 @@ impl Session {
         }
     }
 
-    fn reply_to_write(&mut self, deferred: &Deferred, batch: &Batch, index: usize) {
-        let (write, outcome) = (&batch.writes[index], &batch.outcomes[index]);
+    fn reply_to_write(&mut self, deferred: &Deferred, outcome: &Outcome, changes: Changes<'_>) {
         let Some(sequence) = outcome.sequence else {
             // It will be shown when all other servers have been heard, and then it is pushed.
             let version = outcome.version.map_or_else(String::new, |v| v.to_string());
@@ -306,7 +306,7 @@ impl Session {
             (ReplyTo::Del, _) => header_into(&mut self.out, b':', outcome.deleted),
             (ReplyTo::Write, Some(version)) => {
                 self.asked = deferred.asked;
-                for (key, value) in batch.changes(write) {
+                for (key, value) in changes.iter() {
                     self.words(&[
                         "replicate",
                         key,

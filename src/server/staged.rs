@@ -30,11 +30,13 @@ impl Staged {
 
     /// What a key will show when the batch is shown, if `shown` is what it shows now.
     pub(super) fn look(&mut self, batch: &Batch, key: &str, shown: Seen) -> Seen {
-        for (version, (key, value)) in batch.changes(self.looked) {
-            let new = (version, value.is_some());
-            let newest = self.newest.entry(key.to_owned()).or_insert(new);
-            if self.order.wins(new.0, newest.0) {
-                *newest = new;
+        for (version, changes) in batch.updates(self.looked) {
+            for (key, value) in changes.iter() {
+                let new = (version, value.is_some());
+                let newest = self.newest.entry(key.to_owned()).or_insert(new);
+                if self.order.wins(new.0, newest.0) {
+                    *newest = new;
+                }
             }
         }
         self.looked = batch.len();
@@ -50,6 +52,7 @@ impl Staged {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::changes::Written;
     use crate::protocol::link::Head;
 
     #[test]
@@ -60,7 +63,7 @@ mod tests {
             let (dependencies, dependency_keys) = (&[][..], &[][..]);
             let (version, predecessor, told) = (v(timestamp), 0, true);
             let head = Head { version, predecessor, told, dependencies, dependency_keys };
-            batch.push(head, &[(key, value)]);
+            batch.push(head, Written::new([(key, value)]).changes());
         };
         let mut staged = Staged::new(Order::Causal);
         let mut look = |batch: &Batch, now| staged.look(batch, "x", now);

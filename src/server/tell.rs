@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use parking_lot::Mutex;
 
 use crate::core::{Order, Replica, Update, Version, Waited};
+use crate::protocol::changes::Changes;
 use crate::protocol::link::Head;
 use crate::text::printable;
 use crate::trace::{Event, Told, What};
@@ -56,23 +57,26 @@ pub(super) struct Teller<'a> {
     id: u32,
     order: Order,
     trace: Option<&'a Trace>,
+    /// Whether there are lines at all that tell of updates. To ask at each costs as much as to log it.
+    lines: bool,
     /// The key and the timestamp of what was shown last.
     last: (String, u64),
 }
 
 impl<'a> Teller<'a> {
     pub(super) fn new(id: u32, order: Order, trace: Option<&'a Trace>) -> Self {
-        Self { id, order, trace, last: (String::from("0"), 0) }
+        let lines = log::log_enabled!(log::Level::Info);
+        Self { id, order, trace, lines, last: (String::from("0"), 0) }
     }
 
     /// A local write was accepted.
-    pub(super) fn wrote(&self, version: Version, told: bool, changes: &[(&str, Option<&str>)]) {
+    pub(super) fn wrote(&self, version: Version, told: bool, changes: Changes<'_>) {
         let level = level(told);
         if !log::log_enabled!(level) {
             return;
         }
         let id = self.id;
-        for &(key, value) in changes {
+        for (key, value) in changes.iter() {
             let key = printable(key);
             match value.map(printable) {
                 Some(value) => {
@@ -107,7 +111,7 @@ impl<'a> Teller<'a> {
         head: Head<'_>,
         shown_as: Version,
         waited: Option<Waited>,
-        changes: &[(&str, Option<&str>)],
+        changes: Changes<'_>,
     ) {
         // That something waited, and that it is released, is worth a line whoever wrote it.
         let level = if waited.is_some() { log::Level::Info } else { level(head.told) };
@@ -120,7 +124,7 @@ impl<'a> Teller<'a> {
     fn lines(
         &self,
         level: log::Level,
-        changes: &[(&str, Option<&str>)],
+        changes: Changes<'_>,
         shown_as: Version,
         waited: Option<Waited>,
         timestamp: u64,
@@ -129,7 +133,7 @@ impl<'a> Teller<'a> {
         let after = waited.map_or_else(String::new, |waited| {
             format!(" after a delay of {} ms", waited.us / 1000)
         });
-        for &(key, value) in changes {
+        for (key, value) in changes.iter() {
             let key = printable(key);
             let (last_key, last) = (printable(&self.last.0), self.last.1);
             let order = if timestamp > last { "occurs after" } else { "is concurrent with" };
@@ -151,8 +155,10 @@ impl<'a> Teller<'a> {
     }
 
     /// These changes were shown last, under this version.
-    pub(super) fn remember(&mut self, version: Version, changes: &[(&str, Option<&str>)]) {
-        if let Some((key, _)) = changes.last() {
+    pub(super) fn remember(&mut self, version: Version, changes: Changes<'_>) {
+        if self.lines
+            && let Some((key, _)) = changes.iter().next_back()
+        {
             self.last.0.clear();
             self.last.0.push_str(key);
             self.last.1 = version.timestamp;

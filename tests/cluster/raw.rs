@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use causal_kv::core::Version;
 use causal_kv::log::Batch;
+use causal_kv::protocol::changes::Written;
 use causal_kv::protocol::link::{Head, Hello, Known, Status};
 use causal_kv::protocol::reply::Reply;
 
@@ -52,7 +53,7 @@ pub(crate) fn update(version: Version, predecessor: u64, dependencies: &[Version
     let mut batch = Batch::default();
     let head = Head { version, predecessor, told: false, dependencies, dependency_keys: &[] };
     let key = format!("raw-{}", version.timestamp);
-    batch.push(head, &[(key.as_str(), Some("raw"))]);
+    batch.push(head, Written::new([(key.as_str(), Some("raw"))]).changes());
     batch.frames().to_vec()
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use causal_kv::core::{Change, Update, Version};
 use causal_kv::log::Batch;
 use causal_kv::log::disk::{Fsync, OpenError, Options, Recovery, Writer, open};
+use causal_kv::protocol::changes::Written;
 use causal_kv::protocol::link::Head;
 
 /// A directory's name; it is made by whoever opens a log in it.
@@ -113,7 +114,7 @@ pub(crate) fn update(number: u64) -> Update {
 /// An update as a frame.
 pub(crate) fn frame(update: &Update) -> Vec<u8> {
     let mut batch = Batch::default();
-    batch.push(Head::from(update), &update.pairs());
+    batch.push(Head::from(update), Written::new(update.pairs()).changes());
     batch.frames().to_vec()
 }
 

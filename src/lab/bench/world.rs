@@ -12,6 +12,7 @@ use std::rc::Rc;
 use crate::core::{Change, ClockKind, Context, Effect, Limits, Order, Replica, Store, Update};
 use crate::lab::random::Random;
 use crate::log::Batch;
+use crate::protocol::changes::Written;
 use crate::protocol::link::Head;
 
 use super::Bench;
@@ -230,10 +231,9 @@ impl World {
 /// The bytes of an update's frame but for its key and its value.
 fn metadata(update: &Update) -> f64 {
     let mut batch = Batch::default();
-    let changes = update.changes.iter().map(|change| (&change.key[..], change.value.as_deref()));
-    let changes: Vec<(&str, Option<&str>)> = changes.collect();
-    batch.push(Head::from(update), &changes);
-    let said = changes.iter().map(|(key, value)| key.len() + value.map_or(0, str::len));
+    let changes = Written::new(update.pairs());
+    batch.push(Head::from(update), changes.changes());
+    let said = changes.changes().iter().map(|(key, value)| key.len() + value.map_or(0, str::len));
     length(batch.frames().len() - said.sum::<usize>())
 }
 

@@ -17,7 +17,11 @@ type Words = Vec<String>;
 
 fn words(request: Request<'_>) -> Words {
     let word = |index| match request.argument_at(index) {
-        Argument::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Argument::Bytes(bytes) => {
+            // Though whole reads are looked at in one go.
+            assert_eq!(request.text_at(index), str::from_utf8(bytes).ok(), "{bytes:?}");
+            String::from_utf8_lossy(bytes).into_owned()
+        }
         Argument::Null => "<null>".to_owned(),
         Argument::TooLong(length) => format!("<{length} bytes>"),
     };
@@ -56,15 +60,16 @@ fn error_of(stream: &[u8]) -> String {
 /// One of everything.
 const STREAM: &[u8] = b"PING\r\n*2\r\n$3\r\nGET\r\n$1\r\nx\r\n\r\n\n*0\r\n*-1\r\n\
     write key the \"rest\" of it \r\n*3\r\n$1\r\n(\r\n$0\r\n\r\n$-1\r\n  set 'a b' \"\\x41\\n\\\"\"\n\
-    *1\r\n$5\r\n\r\n*1$\r\n'' \"\"\r\nset \"a\"'b'\r\n";
+    *2\r\n$2\r\n\xc3\xa9\r\n$1\r\n\xff\r\n*1\r\n$5\r\n\r\n*1$\r\n'' \"\"\r\nset \"a\"'b'\r\n";
 
 fn expected() -> Vec<Words> {
-    let requests: [&[&str]; 7] = [
+    let requests: [&[&str]; 8] = [
         &["PING"],
         &["GET", "x"],
         &["write", "key", "the \"rest\" of it "],
         &["(", "", "<null>"],
         &["set", "a b", "A\n\""],
+        &["é", "\u{fffd}"],
         &["\r\n*1$"],
         &["", ""],
     ];

@@ -308,6 +308,55 @@ fn a_pipeline_sees_its_own_writes_and_is_answered_in_order() {
     server.stop();
 }
 
+/// Reads that follow each other are looked up in one go: they must be answered, and seen, before what
+/// comes behind them.
+#[test]
+fn a_run_of_reads_is_answered_in_order_and_before_what_follows() {
+    let (server, mut other, mut client) = two();
+    for number in 0..50 {
+        other.array(&["SET", &format!("k{number}"), &number.to_string()]);
+    }
+    let followers: [(&[&str], &str); 6] = [
+        (&["PING"], "+PONG"),
+        (&["SET", "x", "1"], "+OK"),
+        (&["NONSENSE"], "-ERR unknown command 'NONSENSE'"),
+        (&["GET"], "-ERR wrong number of arguments for 'get' command"),
+        (&["MGET", "k1"], "*1|$1|1"),
+        (&["STRLEN", "k10"], ":2"),
+    ];
+    for run in [1, 2, 15, 16, 17, 40] {
+        for (follower, reply) in followers {
+            let mut stream = Vec::new();
+            for number in 0..run {
+                stream.extend(array(&["GET", &format!("k{number}")]));
+            }
+            stream.extend(array(&["GET", "none"]));
+            stream.extend(array(follower));
+            client.send(&stream);
+            for number in 0..run {
+                assert!(client.next().ends_with(&format!("|{number}")), "{number} of {run}");
+            }
+            assert_eq!((client.next(), client.next()), ("$-1".into(), reply.into()));
+        }
+    }
+    client.send(b"GET k0\r\nGET k49\r\nGET none\r\n*1\r\n:");
+    assert_eq!([client.next(), client.next(), client.next()], ["$1|0", "$2|49", "$-1"]);
+    assert_eq!(client.next(), "-ERR Protocol error: expected '$', got ':'");
+    server.stop();
+}
+
+#[test]
+fn a_run_of_reads_before_a_write_is_its_dependency() {
+    let (server, mut other, mut client) = two();
+    for key in ["x", "y", "z"] {
+        other.line(&format!("SET {key} 1"));
+    }
+    client.send(b"GET x\r\nGET z\r\nGET y\r\nCONTEXT\r\n");
+    let replies = [client.next(), client.next(), client.next(), client.next()];
+    assert_eq!(replies, ["$1|1", "$1|1", "$1|1", "+(3, 1)"]);
+    server.stop();
+}
+
 #[test]
 fn a_read_before_a_write_in_one_pipeline_is_its_dependency_and_one_behind_it_is_not() {
     let (server, mut other, mut client) = two();

@@ -192,8 +192,8 @@ mod tests {
         let at_once = SHOWN_AT_ONCE / 2;
         let lost = [1, 1 + at_once, 1 + 2 * at_once];
         assert!(batch.hidden().eq(lost.map(|index| (index, 1))));
-        let last =
+        let newest =
             batch.updates(300).map(|(version, changes)| (version.timestamp, changes.count()));
-        assert!(last.eq([(301, 2)]));
+        assert!(newest.eq([(301, 2)]));
     }
 }

@@ -40,11 +40,11 @@ fn any(input: &[u8], sign: u8) -> Result<Option<(i64, usize)>, FramingError> {
 #[inline]
 pub(super) fn short(input: &[u8], sign: u8) -> Option<(usize, &[u8])> {
     let digit = |byte: u8| usize::from(byte - b'0');
-    match input {
-        &[found, ones @ b'0'..=b'9', b'\r', b'\n', ref behind @ ..] if found == sign => {
+    match *input {
+        [found, ones @ b'0'..=b'9', b'\r', b'\n', ref behind @ ..] if found == sign => {
             Some((digit(ones), behind))
         }
-        &[found, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ref behind @ ..]
+        [found, tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n', ref behind @ ..]
             if found == sign =>
         {
             Some((10 * digit(tens) + digit(ones), behind))

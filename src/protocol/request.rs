@@ -111,3 +111,53 @@ impl<'a> Request<'a> {
         (frame.len() - start == usual).then(|| (&frame[start..], place.behind(start)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::protocol::encode::array_into;
+    use crate::protocol::resp::Decoder;
+
+    /// A `SET`'s key and value become an update's as they came, but only if they came as updates have
+    /// them.
+    #[test]
+    fn a_change_is_taken_as_it_came_if_it_came_as_it_is_written() {
+        let change = |stream: &[u8]| {
+            let mut decoder = Decoder::default();
+            decoder.expect_peer();
+            // Places do not depend on what came before.
+            decoder.extend(b"PING\r\n");
+            decoder.extend(stream);
+            let mut requests = decoder.requests();
+            requests.next_request().expect("well framed").expect("it is whole");
+            let request = requests.next_request().expect("well framed").expect("it is whole");
+            request.change().map(|(text, place)| {
+                let (key, value) = place.read(text.as_bytes());
+                let texts = [key, value.expect("a SET has one")].map(String::from_utf8_lossy);
+                (text.to_owned(), texts.map(String::from))
+            })
+        };
+        let set = |key: &str, value: &str| {
+            let mut set = Vec::new();
+            array_into(&mut set, &["SET", key, value]);
+            set
+        };
+        for (key, value) in [("k", "v"), ("é", ""), (&*"k".repeat(99), &*"v".repeat(100))] {
+            let set = set(key, value);
+            let behind = String::from_utf8(set[13..].to_vec()).expect("it is text");
+            let expected = Some((behind, [key.to_owned(), value.to_owned()]));
+            assert_eq!(change(&set), expected);
+        }
+        let others: [&[u8]; 7] = [
+            b"*3\r\n$3\r\nSET\r\n$01\r\nk\r\n$1\r\nv\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$-0\r\n\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$-1\r\n",
+            b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\n\xff\r\n",
+            b"*2\r\n$3\r\nSET\r\n$1\r\nk\r\n",
+            b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$1\r\nx\r\n",
+            b"SET k v\r\n",
+        ];
+        for other in others {
+            assert_eq!(change(other), None, "{}", String::from_utf8_lossy(other));
+        }
+    }
+}

@@ -1,16 +1,14 @@
 //! What each command does.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::core::{Order, Shown, Version};
+use crate::core::{Shown, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
 use crate::protocol::request::{Asked, Request};
 use crate::trace::What;
 
 use super::glob::Pattern;
-use super::handoff::Own;
 use super::membership;
 use super::parts::PARTS;
 use super::session::{ReplyTo, Session, Step};
@@ -26,7 +24,7 @@ impl Session {
     pub(super) fn execute(&mut self, command: Command<'_>, request: Request<'_>) -> Step {
         use Command as C;
         match command {
-            C::Get { key } => self.read_value(key),
+            C::Get { key } => self.get(key),
             C::Set { key, value } => self.defer(ReplyTo::Set, |batch| match request.change() {
                 Some((text, place)) => batch.add_as_it_came(text, place),
                 None => batch.add(key, Some(value)),
@@ -134,30 +132,12 @@ impl Session {
 
     /// Shows `show` what a key shows. Whatever it is, a nil that hides a delete included, has been
     /// seen.
-    fn look<T>(&mut self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
+    pub(super) fn look<T>(&mut self, key: &str, show: impl FnOnce(Shown<'_>) -> T) -> T {
         let (version, shown) = self.shared.parts.read(key, |shown| (shown.version(), show(shown)));
         if let Some(version) = version {
             self.see(version);
         }
         shown
-    }
-
-    fn read_value(&mut self, key: &str) {
-        let resp3 = self.resp3;
-        let waits = self.shared.options.order == Order::Total;
-        if waits || self.shared.loading.load(Ordering::Relaxed) {
-            // What is under way may be refused, or not be shown in time: then it must not be read.
-            self.flush();
-        }
-        // Taken out so that the session can be looked at while it grows.
-        let mut out = std::mem::take(&mut self.out);
-        match self.own_write(key) {
-            Own::Wrote(value) => value_into(&mut out, Some(value), resp3),
-            Own::Deleted => value_into(&mut out, None, resp3),
-            Own::Nothing => self
-                .look(key, |shown| value_into(&mut out, value(&shown).map(str::as_bytes), resp3)),
-        }
-        self.out = out;
     }
 
     fn read_told(&mut self, key: &str) {
@@ -331,7 +311,7 @@ pub(super) fn value_into(out: &mut Vec<u8>, value: Option<&[u8]>, resp3: bool) {
     }
 }
 
-fn value<'a>(shown: &Shown<'a>) -> Option<&'a str> {
+pub(super) fn value<'a>(shown: &Shown<'a>) -> Option<&'a str> {
     match *shown {
         Shown::Value(value, _) => Some(value),
         Shown::Nothing(_) => None,

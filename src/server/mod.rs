@@ -57,6 +57,7 @@ mod options;
 mod parts;
 mod publish;
 mod push;
+mod reads;
 mod receive;
 mod restore;
 mod retired;

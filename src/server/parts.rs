@@ -19,8 +19,8 @@ const TAKEN_BYTES_MAX: usize = 256 << 10;
 /// A change, with its update's version.
 type Versioned<'a> = (Version, (&'a str, Option<&'a str>));
 
-/// The parts that the apply thread holds.
-type Held<'a> = [Option<RwLockWriteGuard<'a, Store>>; PARTS];
+/// Parts that are held, each in the place of its number.
+type Held<G> = [Option<G>; PARTS];
 
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -159,13 +159,9 @@ impl Parts {
     /// Shows `show` what each of the keys shows, all at one moment.
     pub(super) fn read_all(&self, keys: &[&str], mut show: impl FnMut(Shown<'_>)) {
         let places: Vec<_> = keys.iter().map(|key| self.place(key)).collect();
-        let mut numbers: Vec<usize> = places.iter().map(|&(number, _)| number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let guards: Vec<_> = numbers.iter().map(|&number| self.parts[number].read()).collect();
+        let held = self.hold(&places, |part| Some(part.read())).expect("it was waited for");
         for (number, key) in places {
-            let place = numbers.binary_search(&number).expect("all parts were collected");
-            show(guards[place].read_hashed(key));
+            show(held[number].as_ref().expect("all were taken").read_hashed(key));
         }
     }
 
@@ -193,11 +189,11 @@ impl Parts {
 
     /// Holds all of some parts, each once and in the order of their numbers; `None` if one is not
     /// had.
-    fn hold<'a>(
+    fn hold<'a, G>(
         &'a self,
         places: &[(usize, Hashed<'_>)],
-        lock: impl Fn(&'a RwLock<Store>) -> Option<RwLockWriteGuard<'a, Store>>,
-    ) -> Option<Held<'a>> {
+        lock: impl Fn(&'a RwLock<Store>) -> Option<G>,
+    ) -> Option<Held<G>> {
         let needed = places.iter().fold(0u64, |needed, (number, _)| needed | 1 << number);
         let mut held = [const { None }; PARTS];
         for (number, part) in self.parts.iter().enumerate() {
@@ -224,7 +220,7 @@ impl Parts {
 /// Applies changes to parts that are held: those with these numbers. `first` is the place of the first
 /// change.
 fn apply_held(
-    held: &mut Held<'_>,
+    held: &mut Held<RwLockWriteGuard<'_, Store>>,
     first: usize,
     changes: &[Versioned<'_>],
     places: &[(usize, Hashed<'_>)],

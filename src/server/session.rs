@@ -23,8 +23,9 @@ use crate::protocol::request::{Asked, Request as Asking};
 use crate::protocol::resp::FramingError;
 
 use super::connection::{WRITE_PATIENCE, write_patiently};
-use super::handoff::{Batch, Outcome, Own, Slot};
+use super::handoff::{Batch, Outcome, Slot};
 use super::push::Joined;
+use super::reads::Reads;
 use super::shared::{Request, Shared};
 use super::wait::{self, Answer, Wait};
 
@@ -91,8 +92,10 @@ pub(super) struct Session {
     /// The chains that were known when `chain_count` of them were.
     chains: Applied,
     chain_count: usize,
-    batch: Option<Box<Batch>>,
+    /// The writes under way; `None` while the apply thread has them.
+    pub(super) batch: Option<Box<Batch>>,
     deferred: Vec<Deferred>,
+    pub(super) reads: Reads,
     slot: Arc<Slot>,
     pub(super) joined: Option<Joined>,
     pub(super) last_write: Option<Version>,
@@ -118,6 +121,7 @@ impl Session {
             chain_count: 0,
             batch: Some(Box::default()),
             deferred: Vec::new(),
+            reads: Reads::default(),
             slot: Arc::new(Slot::of_this_thread()),
             joined: None,
             last_write: None,
@@ -126,8 +130,12 @@ impl Session {
 
     /// Runs a request.
     pub(super) fn request(&mut self, request: Asking<'_>) -> Step {
+        let command = Command::parse(request);
+        if !matches!(command, Ok(Command::Get { .. })) {
+            self.answer_reads();
+        }
         self.asked = request.asked;
-        let command = match Command::parse(request) {
+        let command = match command {
             Ok(command) => command,
             Err(error) => {
                 self.error(&error);
@@ -213,13 +221,9 @@ impl Session {
         if self.name.is_empty() { format!("client-{}", self.number) } else { self.name.clone() }
     }
 
-    /// What this session's own writes that are still under way say of a key.
-    pub(super) fn own_write(&self, key: &str) -> Own<'_> {
-        self.batch.as_ref().map_or(Own::Nothing, |batch| batch.find(key))
-    }
-
     /// Hands the writes over, waits for them, and puts their replies into place.
     pub(super) fn flush(&mut self) {
+        self.answer_reads();
         if self.deferred.is_empty() {
             return;
         }
@@ -373,7 +377,7 @@ impl Session {
         }
     }
 
-    /// Finishes the writes under way and sends all replies. Blocks while the client does not take
+    /// Finishes what is under way and sends all replies. Blocks while the client does not take
     /// them.
     ///
     /// # Errors

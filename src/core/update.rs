@@ -38,8 +38,8 @@ impl Update {
     }
 
     /// Its changes as pairs of a key and its value; a delete has none.
-    pub fn pairs(&self) -> Vec<(&str, Option<&str>)> {
-        self.changes.iter().map(|change| (change.key.as_str(), change.value.as_deref())).collect()
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> {
+        self.changes.iter().map(|change| (change.key.as_str(), change.value.as_deref()))
     }
 
     /// Whether everything it points at is older than itself, as Lamport time promises.

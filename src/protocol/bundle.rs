@@ -10,7 +10,7 @@ use super::changes::{Changes, Place};
 use super::link::text;
 use super::request::{Argument, Asked, Request};
 use super::resp::{FramingError, broken};
-use super::update;
+use super::update::LastRead;
 
 /// Updates that came in one read, in their order.
 #[derive(Debug, Default)]
@@ -19,6 +19,7 @@ pub struct Bundle {
     text: String,
     places: Vec<Place>,
     updates: Vec<Entry>,
+    last: LastRead,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,11 @@ impl Bundle {
         }
         let Some(text) = frame.text() else { return Err(not_text(frame)) };
         let (head_start, head_end) = place(frame, 0)?;
-        let update = update::decode_head(frame, &text[head_start..head_end])?;
+        let update = self.last.decode(&text[head_start..head_end])?;
+        if frame.len() < 3 || frame.len().is_multiple_of(2) {
+            let version = update.version;
+            return broken(format!("update {version} has no whole pairs of key and value"));
+        }
         let head_bytes = head_end + b"\r\n".len();
         for index in (1..frame.len()).step_by(2) {
             let value = match frame.argument_at(index + 1) {

@@ -83,11 +83,24 @@ pub struct Written {
 impl Written {
     /// Writes changes.
     pub fn new<'p>(changes: impl IntoIterator<Item = (&'p str, Option<&'p str>)>) -> Self {
-        let (mut text, mut places) = (Vec::new(), Vec::new());
+        let mut written = Self::default();
+        written.write(changes);
+        written
+    }
+
+    /// Writes changes in place of those before. The buffers stay.
+    pub fn write<'p>(
+        &mut self,
+        changes: impl IntoIterator<Item = (&'p str, Option<&'p str>)>,
+    ) -> Changes<'_> {
+        let mut text = std::mem::take(&mut self.text).into_bytes();
+        text.clear();
+        self.places.clear();
         for (key, value) in changes {
-            places.push(change_into(&mut text, 0, key, value));
+            self.places.push(change_into(&mut text, 0, key, value));
         }
-        Self { text: String::from_utf8(text).expect("it is made of texts"), places }
+        self.text = String::from_utf8(text).expect("it is made of texts");
+        self.changes()
     }
 
     /// Them.

@@ -7,7 +7,6 @@ use crate::text::{quoted, unquoted};
 use super::changes::Changes;
 use super::encode::{bulk_into, decimal_into, header_into, last_digits};
 use super::link::Frame;
-use super::request::Request;
 use super::resp::{Decoder, FramingError};
 
 /// Appends an update as a frame. Gives how many bytes of it stand before its changes. `last` is kept by
@@ -158,11 +157,72 @@ pub(super) fn version_into(out: &mut Vec<u8>, version: Version) -> usize {
     end
 }
 
-/// Reads all but the changes of an update; `head` is its first word.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn decode_head(frame: Request<'_>, head: &str) -> Result<Update, FramingError> {
+/// The head that was read last. As the [last one written](LastHead), it mostly has all but the last
+/// two digits of the next one's timestamp: a ninth of a replica's instructions.
+#[derive(Debug, Default)]
+pub(super) struct LastRead {
+    text: String,
+    /// Where in the text these digits stand; 0 if there are none.
+    digits: usize,
+    timestamp: u64,
+    distance: u64,
+    server: u32,
+    told: bool,
+}
+
+impl LastRead {
+    /// Reads all but the changes of an update; `head` is its first word.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn decode(&mut self, head: &str) -> Result<Update, FramingError> {
+        if let Some(update) = self.follower(head) {
+            return Ok(update);
+        }
+        let update = decode_head(head)?;
+        let Update { version: Version { timestamp, server }, told, .. } = update;
+        let digits = head.find(',').unwrap_or_default().saturating_sub(2);
+        let plain = update.dependencies.is_empty() && two_digits(head, digits).is_some();
+        head.clone_into(&mut self.text);
+        self.digits = if plain { digits } else { 0 };
+        let distance = if update.predecessor == 0 { 0 } else { timestamp - update.predecessor };
+        (self.timestamp, self.distance) = (timestamp, distance);
+        (self.server, self.told) = (server, told);
+        Ok(update)
+    }
+
+    /// The update, if its head differs from the last one's in these digits only.
+    fn follower(&self, head: &str) -> Option<Update> {
+        let (before, last) = self.text.as_bytes().split_at(self.digits);
+        let (head_before, rest) = head.as_bytes().split_at_checked(self.digits)?;
+        if self.digits == 0 || head_before != before || rest.get(2..)? != &last[2..] {
+            return None;
+        }
+        let digits = two_digits(head, self.digits)?;
+        let timestamp = (self.timestamp - self.timestamp % 100).checked_add(digits)?;
+        let predecessor = match self.distance {
+            0 => 0,
+            distance => timestamp.checked_sub(distance)?,
+        };
+        let version = Version { timestamp, server: self.server };
+        let (dependencies, dependency_keys, changes) = (Vec::new(), Vec::new(), Vec::new());
+        let told = self.told;
+        Some(Update { version, predecessor, dependencies, dependency_keys, told, changes })
+    }
+}
+
+/// The number that two digits make there, which stand behind another one.
+fn two_digits(text: &str, at: usize) -> Option<u64> {
+    match text.as_bytes().get(at.checked_sub(1)?..at + 2)? {
+        [b'0'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9'] => {
+            Some(u64::from(10 * (tens - b'0') + (ones - b'0')))
+        }
+        _ => None,
+    }
+}
+
+/// Reads any head of an update.
+fn decode_head(head: &str) -> Result<Update, FramingError> {
     let wrong = || FramingError(format!("'{}' does not begin an update", head.escape_debug()));
     let (version, rest) = Version::parse_prefix(head).ok_or_else(wrong)?;
     let (distance, rest) = number(rest).ok_or_else(wrong)?;
@@ -173,9 +233,6 @@ pub(super) fn decode_head(frame: Request<'_>, head: &str) -> Result<Update, Fram
         let (versions, keys) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
         dependencies = Version::parse_all(versions).map_err(|_| wrong())?;
         dependency_keys = all_unquoted(keys).ok_or_else(wrong)?;
-    }
-    if frame.len() < 3 || frame.len().is_multiple_of(2) {
-        return Err(FramingError(format!("update {version} has no whole pairs of key and value")));
     }
     let predecessor = if distance == 0 { 0 } else { predecessor };
     Ok(Update { version, predecessor, dependencies, dependency_keys, told, changes: Vec::new() })
@@ -189,4 +246,90 @@ fn all_unquoted(mut text: &str) -> Option<Vec<String>> {
         text = rest.trim_start();
     }
     Some(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::changes::Written;
+
+    #[test]
+    fn a_head_is_written_alike_whatever_came_before() {
+        let dependency = Version { timestamp: 50, server: 2 };
+        let heads = [(100, 0), (101, 100), (102, 101), (199, 102), (200, 199), (201, 200), (7, 6)]
+            .into_iter()
+            .chain((1_731_624_815_000_095..1_731_624_815_000_105).map(|t| (t, t - 1)))
+            .chain([(12, 11), (13, 12), (120, 100), (121, 120), (122, 102)]);
+        let written = [1, 1, 2].map(|count| Written::new(vec![("key", Some("value")); count]));
+        let mut last = LastHead::default();
+        for (timestamp, predecessor) in heads {
+            for (server, told, dependencies) in [
+                (1, false, &[][..]),
+                (1, false, &[]),
+                (1, true, &[]),
+                (1, false, &[dependency]),
+                (1, false, &[]),
+                (2, false, &[]),
+            ] {
+                for changes in &written {
+                    let version = Version { timestamp, server };
+                    let dependency_keys = &[];
+                    let head = Head { version, predecessor, told, dependencies, dependency_keys };
+                    let (mut run, mut alone) = (b"x".to_vec(), b"x".to_vec());
+                    let changes = changes.changes();
+                    let bytes = update_into(&mut run, &mut last, head, changes);
+                    let first = &mut LastHead::default();
+                    assert_eq!(bytes, update_into(&mut alone, first, head, changes));
+                    assert_eq!(String::from_utf8(run), String::from_utf8(alone));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_alike_whatever_came_before() {
+        let heads = [
+            "(1731624815000099, 1) 1",
+            "(1731624815000098, 1) 1",
+            "(1731624815000100, 1) 1",
+            "(1731624815000101, 1) 2",
+            "(1731624815000102, 2) 2",
+            "(17316248150001x2, 2) 2",
+            "(173162481500010x, 2) 2",
+            "(173162481500010, 2) 2",
+            "(1731624815000103, 2) 2 told",
+            "(1731624815000104, 2) 2 told",
+            "(1731624815000105, 2) 2 told (7, 3)",
+            "(1731624815000106, 2) 2 told (7, 3)",
+            "(1731624815000107, 2) 0",
+            "(1731624815000108, 2) 0",
+            "(150, 2) 130",
+            "(120, 2) 130",
+            "(131, 2) 130",
+            "(7, 2) 1",
+            "(8, 2) 1",
+            "(12, 2) 1",
+            "(13, 2) 1",
+            "(18446744073709551600, 2) 1",
+            "(18446744073709551615, 2) 1",
+            "(18446744073709551616, 2) 1",
+            "(18446744073709551699, 2) 1",
+            "( 131 , 2 ) 1",
+            "( 132 , 2 ) 1",
+            "",
+            "(",
+            "(133, 2)",
+        ];
+        let mut last = LastRead::default();
+        for head in heads {
+            assert_eq!(last.decode(head), decode_head(head), "{head}");
+            assert_eq!(last.decode(head), decode_head(head), "{head} again");
+        }
+        for head in heads {
+            for before in heads {
+                let _ = last.decode(before);
+                assert_eq!(last.decode(head), decode_head(head), "{head} behind {before}");
+            }
+        }
+    }
 }

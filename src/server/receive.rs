@@ -62,11 +62,12 @@ impl Apply<'_> {
     /// Does what the replica says.
     pub(super) fn follow(&mut self, replica: &Replica) {
         let mut effects = std::mem::take(&mut self.effects);
+        // Thousands of held updates may be released at once.
+        let mut written = Written::default();
         for effect in effects.drain(..) {
             match effect {
                 Effect::Apply { update, shown_as, waited } => {
-                    let (head, written) = (Head::from(&update), Written::new(update.pairs()));
-                    let changes = written.changes();
+                    let (head, changes) = (Head::from(&update), written.write(update.pairs()));
                     self.replicated(replica, head, shown_as, waited, changes, |publisher| {
                         publisher.publish(head, shown_as, changes);
                     });

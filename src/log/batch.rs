@@ -15,7 +15,7 @@ const SHOWN_AT_ONCE: usize = 256;
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Their frames, back to back.
-    pub(super) frames: Vec<u8>,
+    pub(super) frames: String,
     pub(super) records: Vec<Record>,
     /// Where each key and its value stand among the changes of their update.
     pub(super) places: Vec<Place>,
@@ -47,7 +47,7 @@ impl Batch {
     /// Adds an update as it came.
     pub fn forward(&mut self, arrived: Arrived<'_>) {
         let (start, update) = (self.frames.len(), arrived.update);
-        self.frames.extend_from_slice(arrived.frame.as_bytes());
+        self.frames.push_str(arrived.frame);
         let changes = start + arrived.head_bytes;
         self.seal(update.version, update.predecessor, changes, arrived.changes.places());
     }
@@ -96,7 +96,7 @@ impl Batch {
     /// The updates from that place in the batch on.
     pub fn updates(&self, from: usize) -> impl Iterator<Item = (Version, Changes<'_>)> {
         let (mut start, mut first) = (self.end_of(from), self.places_before(from));
-        let mut text = str::from_utf8(&self.frames[start..]).expect("frames are made of texts");
+        let mut text = &self.frames[start..];
         self.records[from..].iter().zip(&self.parts[from..]).map(move |(record, part)| {
             let (frame, rest) = text.split_at(record.end as usize - start);
             let changes = &frame[part.changes - start..];
@@ -128,7 +128,7 @@ impl Batch {
 
     /// The frames, back to back.
     pub fn frames(&self) -> &[u8] {
-        &self.frames
+        self.frames.as_bytes()
     }
 
     /// Where the frame of each update ends.

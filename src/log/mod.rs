@@ -177,7 +177,7 @@ impl Log {
             let count = segment.fitting(start, &batch.records[place..]);
             let records = &batch.records[place..place + count];
             let end = records[count - 1].end as usize;
-            segment.take(&batch.frames[start..end], start, records, appended_ms);
+            segment.take(&batch.frames()[start..end], start, records, appended_ms);
             while let Some(&(at, change)) = hidden.next_if(|&&(at, _)| at < place + count) {
                 segment.hidden.push((first + at as u64, change));
             }

@@ -9,7 +9,7 @@ use crate::protocol::changes::Written;
 fn append(log: &Log, timestamps: impl Iterator<Item = u64>, hidden: &[usize]) {
     let mut batch = Batch::default();
     for timestamp in timestamps {
-        batch.frames.extend_from_slice(timestamp.to_string().as_bytes());
+        batch.frames.push_str(&timestamp.to_string());
         let first = batch.places.len();
         batch.hidden.extend(hidden.iter().map(|&change| first + change));
         let (changes, written) = (batch.frames.len(), Written::new([("", None); 4]));
@@ -107,7 +107,7 @@ fn a_reader_is_woken_for_what_it_wants_and_has_read_the_rest() {
     let log = Arc::new(Log::new(TAIL_BYTES_MAX, TAIL_BYTES_MAX));
     let add = |server, timestamp| {
         let mut batch = Batch::default();
-        batch.frames.push(b'x');
+        batch.frames.push('x');
         batch.seal(Version { timestamp, server }, 0, batch.frames.len(), &[]);
         log.append(&mut batch);
     };

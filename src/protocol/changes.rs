@@ -15,14 +15,6 @@ pub struct Place {
 }
 
 impl Place {
-    /// The key and the value that stand there in a text, whose bytes these are.
-    ///
-    /// # Panics
-    /// If they do not.
-    pub fn read(self, text: &[u8]) -> (&[u8], Option<&[u8]>) {
-        (&text[self.key.0..self.key.1], self.value.map(|(start, end)| &text[start..end]))
-    }
-
     /// The same place in what begins at `start`.
     pub(super) fn behind(self, start: usize) -> Self {
         let behind = |(from, to): (usize, usize)| (from - start, to - start);
@@ -64,7 +56,7 @@ impl<'a> Changes<'a> {
         self.places.len()
     }
 
-    pub(super) fn text(self) -> &'a str {
+    pub(crate) fn text(self) -> &'a str {
         self.text
     }
 
@@ -110,12 +102,7 @@ impl Written {
 }
 
 /// Appends a change to the text that begins at `start`.
-pub(crate) fn change_into(
-    out: &mut Vec<u8>,
-    start: usize,
-    key: &str,
-    value: Option<&str>,
-) -> Place {
+fn change_into(out: &mut Vec<u8>, start: usize, key: &str, value: Option<&str>) -> Place {
     let mut add = |text: &str| {
         bulk_into(out, text.as_bytes());
         let end = out.len() - start - 2;

@@ -114,6 +114,7 @@ impl<'a> Request<'a> {
 
 #[cfg(test)]
 mod tests {
+    use crate::protocol::changes::Changes;
     use crate::protocol::encode::array_into;
     use crate::protocol::resp::Decoder;
 
@@ -131,9 +132,8 @@ mod tests {
             requests.next_request().expect("well framed").expect("it is whole");
             let request = requests.next_request().expect("well framed").expect("it is whole");
             request.change().map(|(text, place)| {
-                let (key, value) = place.read(text.as_bytes());
-                let texts = [key, value.expect("a SET has one")].map(String::from_utf8_lossy);
-                (text.to_owned(), texts.map(String::from))
+                let (key, value) = Changes::new(text, &[place]).iter().next().expect("a place");
+                (text.to_owned(), [key, value.expect("a SET has one")].map(str::to_owned))
             })
         };
         let set = |key: &str, value: &str| {

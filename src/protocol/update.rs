@@ -12,7 +12,7 @@ use super::resp::{Decoder, FramingError};
 /// Appends an update as a frame. Gives how many bytes of it stand before its changes. `last` is kept by
 /// the caller from one update to the next.
 pub(crate) fn update_into(
-    out: &mut Vec<u8>,
+    out: &mut String,
     last: &mut LastHead,
     head: Head<'_>,
     changes: Changes<'_>,
@@ -31,8 +31,8 @@ pub(crate) fn update_into(
     } else {
         last.text[last.digits..][..2].copy_from_slice(&last_digits(timestamp));
     }
-    out.extend_from_slice(&last.text);
-    out.extend_from_slice(changes.text().as_bytes());
+    out.push_str(str::from_utf8(&last.text).expect("it is made of texts"));
+    out.push_str(changes.text());
     last.text.len()
 }
 
@@ -275,12 +275,12 @@ mod tests {
                     let version = Version { timestamp, server };
                     let dependency_keys = &[];
                     let head = Head { version, predecessor, told, dependencies, dependency_keys };
-                    let (mut run, mut alone) = (b"x".to_vec(), b"x".to_vec());
+                    let (mut run, mut alone) = ("x".to_owned(), "x".to_owned());
                     let changes = changes.changes();
                     let bytes = update_into(&mut run, &mut last, head, changes);
                     let first = &mut LastHead::default();
                     assert_eq!(bytes, update_into(&mut alone, first, head, changes));
-                    assert_eq!(String::from_utf8(run), String::from_utf8(alone));
+                    assert_eq!(run, alone);
                 }
             }
         }

@@ -27,17 +27,16 @@ impl Session {
             C::Get { key } => self.get(key),
             C::Set { key, value } => self.defer(ReplyTo::Set, |batch| match request.change() {
                 Some((text, place)) => batch.add_as_it_came(text, place),
-                None => batch.add(key, Some(value)),
+                None => batch.add([(key, Some(value))]),
             }),
             C::Write { key, value } => {
-                self.defer(ReplyTo::Write, |batch| batch.add(key, Some(value)));
+                self.defer(ReplyTo::Write, |batch| batch.add([(key, Some(value))]));
             }
             C::MSet { pairs } => {
-                let changes = last_of_each(&pairs).into_iter();
-                self.defer(ReplyTo::Set, |batch| changes.for_each(|(k, v)| batch.add(k, v)));
+                self.defer(ReplyTo::Set, |batch| batch.add(last_of_each(&pairs)));
             }
             C::Del { keys } => {
-                self.defer(ReplyTo::Del, |batch| keys.iter().for_each(|key| batch.add(key, None)));
+                self.defer(ReplyTo::Del, |batch| batch.add(keys.iter().map(|&key| (key, None))));
             }
             C::Ping { bytes: Some(bytes) } | C::Echo { bytes } => bulk_into(&mut self.out, bytes),
             C::Ping { bytes: None } => self.out.extend_from_slice(b"+PONG\r\n"),
@@ -171,7 +170,7 @@ impl Session {
             let length = value(&shown).map_or(0, str::len);
             too_long |= out.len() - start + length > SNAPSHOT_BYTES_MAX;
             if !too_long {
-                value_into(out, value(&shown).map(str::as_bytes), resp3);
+                value_into(out, value(&shown), resp3);
                 versions.extend(shown.version());
             }
         });
@@ -303,9 +302,9 @@ impl Session {
     }
 }
 
-pub(super) fn value_into(out: &mut Vec<u8>, value: Option<&[u8]>, resp3: bool) {
+pub(super) fn value_into(out: &mut Vec<u8>, value: Option<&str>, resp3: bool) {
     match value {
-        Some(value) => bulk_into(out, value),
+        Some(value) => bulk_into(out, value.as_bytes()),
         None if resp3 => out.extend_from_slice(b"_\r\n"),
         None => out.extend_from_slice(b"$-1\r\n"),
     }

@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use parking_lot::Mutex;
 
 use crate::core::Version;
-use crate::protocol::changes::{Changes, Place, change_into};
+use crate::protocol::changes::{Changes, Place, Written};
 
 /// One write of a batch.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Outcome {
 /// What a connection's own writes that are under way say of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own<'a> {
-    Wrote(&'a [u8]),
+    Wrote(&'a str),
     Deleted,
     Nothing,
 }
@@ -48,7 +48,7 @@ pub(super) enum Own<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// The changes of all writes, as they will stand in their updates.
-    text: Vec<u8>,
+    text: String,
     /// Where keys and values stand, each among the changes of its write.
     places: Vec<Place>,
     pub(super) dependencies: Vec<Version>,
@@ -64,19 +64,23 @@ pub(super) struct Batch {
     pub(super) client: String,
     /// Why all of them were refused.
     pub(super) refused: Option<String>,
+    written: Written,
 }
 
 impl Batch {
-    /// Adds a change to the next write.
-    pub(super) fn add(&mut self, key: &str, value: Option<&str>) {
-        let start = self.writes.last().map_or(0, |write| write.text.end);
-        let place = change_into(&mut self.text, start, key, value);
-        self.places.push(place);
+    /// Adds the changes of the next write.
+    pub(super) fn add<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) {
+        let changes = self.written.write(changes);
+        self.text.push_str(changes.text());
+        self.places.extend_from_slice(changes.places());
     }
 
     /// Adds the only change of the next write, as it came.
     pub(super) fn add_as_it_came(&mut self, text: &str, place: Place) {
-        self.text.extend_from_slice(text.as_bytes());
+        self.text.push_str(text);
         self.places.push(place);
     }
 
@@ -98,10 +102,10 @@ impl Batch {
     pub(super) fn writes(
         &self,
     ) -> impl ExactSizeIterator<Item = (&Write, Changes<'_>)> + DoubleEndedIterator {
-        let text = str::from_utf8(&self.text).expect("it is made of texts");
-        self.writes.iter().map(move |write| {
-            let places = &self.places[write.places.clone()];
-            (write, Changes::new(&text[write.text.clone()], places))
+        self.writes.iter().map(|write| {
+            let (text, places) =
+                (&self.text[write.text.clone()], &self.places[write.places.clone()]);
+            (write, Changes::new(text, places))
         })
     }
 
@@ -113,17 +117,12 @@ impl Batch {
 
     /// What the batch itself says of a key.
     pub(super) fn find(&self, key: &str) -> Own<'_> {
-        for write in self.writes.iter().rev() {
-            let text = &self.text[write.text.clone()];
-            let places = self.places[write.places.clone()].iter().rev();
-            let mut changes = places.map(|place| place.read(text));
-            match changes.find(|&(found, _)| found == key.as_bytes()) {
-                Some((_, Some(value))) => return Own::Wrote(value),
-                Some((_, None)) => return Own::Deleted,
-                None => {}
-            }
+        let mut changes = self.writes().rev().flat_map(|(_, changes)| changes.iter().rev());
+        match changes.find(|&(found, _)| found == key) {
+            Some((_, Some(value))) => Own::Wrote(value),
+            Some((_, None)) => Own::Deleted,
+            None => Own::Nothing,
         }
-        Own::Nothing
     }
 
     /// How many keys it writes.

@@ -60,7 +60,7 @@ impl Session {
     fn answer_read(&mut self, key: &str) {
         let (out, resp3) = (&mut self.out, self.resp3);
         let seen = self.shared.parts.read(key, |shown| {
-            value_into(out, value(&shown).map(str::as_bytes), resp3);
+            value_into(out, value(&shown), resp3);
             shown.version()
         });
         if let Some(version) = seen {
@@ -80,7 +80,7 @@ impl Session {
             let (out, resp3) = (&mut self.out, self.resp3);
             let mut seen: Vec<Version> = Vec::with_capacity(reads.ends.len());
             self.shared.parts.read_all(&reads.keys(), |shown| {
-                value_into(out, value(&shown).map(str::as_bytes), resp3);
+                value_into(out, value(&shown), resp3);
                 seen.extend(shown.version());
             });
             for version in seen {

@@ -74,6 +74,10 @@ impl Segment {
     /// How many of these records fit, at least one; the first one's frame begins at `start`.
     fn fitting(&self, start: usize, records: &[Record]) -> usize {
         let room = SEGMENT_BYTES.saturating_sub(self.bytes());
+        let all = records.last().map_or(0, |last| last.end as usize - start);
+        if all + size_of_val(records) <= room {
+            return records.len();
+        }
         let bytes = |(before, record): (usize, &Record)| {
             record.end as usize - start + (before + 1) * size_of::<Record>()
         };

@@ -8,13 +8,21 @@
 use super::encode::bulk_into;
 
 /// Where in such a text a key stands, and its value; a delete has none.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub(super) key: (usize, usize),
     pub(super) value: Option<(usize, usize)>,
 }
 
 impl Place {
+    /// The key and the value that stand there.
+    ///
+    /// # Panics
+    /// If they do not.
+    pub fn read(self, text: &str) -> (&str, Option<&str>) {
+        (&text[self.key.0..self.key.1], self.value.map(|(start, end)| &text[start..end]))
+    }
+
     /// The same place in what begins at `start`.
     pub(super) fn behind(self, start: usize) -> Self {
         let behind = |(from, to): (usize, usize)| (from - start, to - start);
@@ -42,8 +50,7 @@ impl<'a> Changes<'a> {
     pub fn iter(
         self,
     ) -> impl ExactSizeIterator<Item = (&'a str, Option<&'a str>)> + DoubleEndedIterator {
-        let at = move |(start, end): (usize, usize)| &self.text[start..end];
-        self.places.iter().map(move |place| (at(place.key), place.value.map(at)))
+        self.places.iter().map(move |place| place.read(self.text))
     }
 
     /// Whether they delete. An update deletes all of its keys or none.

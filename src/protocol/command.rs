@@ -2,6 +2,7 @@
 
 use crate::core::Version;
 
+use super::changes::Place;
 use super::link::Hello;
 use super::parse::Arguments;
 use super::request::{Argument, Request};
@@ -24,6 +25,8 @@ pub enum Command<'a> {
     Set {
         key: &'a str,
         value: &'a str,
+        /// Both as they came, if that is how they stand in an update.
+        came: Option<(&'a str, Place)>,
     },
     Get {
         key: &'a str,

@@ -140,13 +140,20 @@ impl<'a> Arguments<'a> {
     }
 
     pub(super) fn set(&self) -> Result<Command<'a>, Refused> {
+        // All is looked at once, if it is as usual.
+        if let came @ Some((text, place)) = self.request.change()
+            && let (key, Some(value)) = place.read(text)
+            && key.len() <= KEY_BYTES_MAX
+        {
+            return Ok(Command::Set { key, value, came });
+        }
         if self.count() > 2 {
             let option = self.lossy(3);
             return Err(format!(
                 "ERR SET takes a key and a value; its option '{option}' is not supported"
             ));
         }
-        Ok(Command::Set { key: self.key(1)?, value: self.value(2)? })
+        Ok(Command::Set { key: self.key(1)?, value: self.value(2)?, came: None })
     }
 
     fn scan(&self) -> Result<Command<'a>, Refused> {

@@ -114,7 +114,6 @@ impl<'a> Request<'a> {
 
 #[cfg(test)]
 mod tests {
-    use crate::protocol::changes::Changes;
     use crate::protocol::encode::array_into;
     use crate::protocol::resp::Decoder;
 
@@ -132,7 +131,7 @@ mod tests {
             requests.next_request().expect("well framed").expect("it is whole");
             let request = requests.next_request().expect("well framed").expect("it is whole");
             request.change().map(|(text, place)| {
-                let (key, value) = Changes::new(text, &[place]).iter().next().expect("a place");
+                let (key, value) = place.read(text);
                 (text.to_owned(), [key, value.expect("a SET has one")].map(str::to_owned))
             })
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::core::{Shown, Version};
 use crate::protocol::command::Command;
 use crate::protocol::encode::{array_into, bulk_into, header_into, line_into};
-use crate::protocol::request::{Asked, Request};
+use crate::protocol::request::Asked;
 use crate::trace::What;
 
 use super::glob::Pattern;
@@ -20,12 +20,12 @@ const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 pub(super) const OK: &[u8] = b"+OK\r\n";
 
 impl Session {
-    /// Runs one command, which was asked by this request.
-    pub(super) fn execute(&mut self, command: Command<'_>, request: Request<'_>) -> Step {
+    /// Runs one command.
+    pub(super) fn execute(&mut self, command: Command<'_>) -> Step {
         use Command as C;
         match command {
             C::Get { key } => self.get(key),
-            C::Set { key, value } => self.defer(ReplyTo::Set, |batch| match request.change() {
+            C::Set { key, value, came } => self.defer(ReplyTo::Set, |batch| match came {
                 Some((text, place)) => batch.add_as_it_came(text, place),
                 None => batch.add([(key, Some(value))]),
             }),

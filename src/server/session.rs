@@ -155,28 +155,28 @@ impl Session {
             return Step::Next;
         }
         if self.joined.is_none() {
-            return self.execute(command, request);
+            return self.execute(command);
         }
-        self.execute_joined(command, request)
+        self.execute_joined(command)
     }
 
-    fn execute_joined(&mut self, command: Command<'_>, request: Asking<'_>) -> Step {
+    fn execute_joined(&mut self, command: Command<'_>) -> Step {
         use Command::{Del, MSet, Set, Write};
         if matches!(command, Write { .. } | Set { .. } | MSet { .. } | Del { .. }) {
-            let step = self.execute(command, request);
+            let step = self.execute(command);
             self.flush();
             return step;
         }
         if matches!(command, Command::Forget { .. }) {
             // It shows nothing, and waits for the apply thread's channel and for the disk.
-            return self.execute(command, request);
+            return self.execute(command);
         }
         // Nothing is applied while the replica is held, so all that the reply shows has been pushed
         // before it, and nothing newer. The command may lock the replica for reading once more.
         let shared = Arc::clone(&self.shared);
         let _held = shared.replica.read_recursive();
         self.push_until(shared.shown.end());
-        self.execute(command, request)
+        self.execute(command)
     }
 
     /// The stream cannot be cut into requests any more.

@@ -114,6 +114,11 @@ impl Store {
         }
     }
 
+    /// Whether a key that was [hashed](Self::hash) before has a value.
+    pub fn has_value(&self, hashed: Hashed<'_>) -> bool {
+        self.values.contains_key(&hashed as &dyn Key)
+    }
+
     /// How many keys have a value.
     pub fn len(&self) -> usize {
         self.values.len()

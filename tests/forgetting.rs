@@ -3,7 +3,6 @@
 
 mod cluster;
 
-use std::net::SocketAddr;
 
 use causal_kv::core::{Applied, Version};
 use causal_kv::protocol::link::Status;
@@ -14,15 +13,12 @@ use cluster::client::Client;
 use cluster::folder::Folder;
 use cluster::process::Process;
 use cluster::{
-    FOREVER_MS, Node, addresses, converged, free, linked, mesh, raw, settled, shows, until,
+    FOREVER_MS, Node, addresses, converged, forgotten, free, linked, mesh, raw, settled, shows,
+    until,
 };
 
 fn v(timestamp: u64, server: u32) -> Version {
     Version { timestamp, server }
-}
-
-fn deletes_kept(address: SocketAddr) -> String {
-    Client::connect(address).info()["deletes_kept"].clone()
 }
 
 /// A few looks of a server that could forget.
@@ -43,7 +39,7 @@ fn a_delete_is_forgotten_when_all_have_it() {
     one.write("done", "yes");
     for node in &nodes {
         shows(node.address, "done", "yes");
-        until("forgetting", || deletes_kept(node.address) == "0");
+        forgotten(node.address);
         assert_eq!(node.client().read("k7"), None);
     }
     // Who joins now does not get them back, nor does anybody else.
@@ -58,7 +54,7 @@ fn a_lone_server_forgets_its_deletes() {
     let mut client = node.client();
     client.write("k", "v");
     assert_eq!(client.integer(&["DEL", "k"]), 1);
-    until("forgetting", || deletes_kept(node.address) == "0");
+    forgotten(node.address);
 }
 
 #[test]
@@ -71,7 +67,7 @@ fn while_a_server_is_down_its_deletes_are_kept_until_it_is_forgotten() {
     one.write("k", "v");
     assert_eq!(one.integer(&["DEL", "k"]), 1);
     looks();
-    assert_eq!((deletes_kept(nodes[0].address), deletes_kept(nodes[1].address)).0, "1");
+    assert_eq!(one.info()["deletes_kept"], "1");
     assert_eq!(one.error(&["FORGET", "7"]), "ERR server 7 is not known; SERVERS lists all");
     assert_eq!(one.error(&["FORGET", "1"]), "ERR a server cannot forget itself; ask another one");
     assert_eq!(
@@ -84,7 +80,7 @@ fn while_a_server_is_down_its_deletes_are_kept_until_it_is_forgotten() {
     );
     one.ok(&["FORGET", "3"]);
     for node in &nodes {
-        until("forgetting", || deletes_kept(node.address) == "0");
+        forgotten(node.address);
         assert!(!node.client().call(&["SERVERS"]).texts().iter().any(|l| l.contains("id=3")));
     }
     assert_eq!(one.error(&["FORGET", "3"]), "ERR server 3 is forgotten already");
@@ -137,7 +133,7 @@ fn who_returns_though_forgotten_begins_anew() {
     nodes[0].client().ok(&["FORGET", "3"]);
     assert_eq!(nodes[0].client().integer(&["DEL", "k"]), 1);
     nodes[0].client().write("done", "yes");
-    until("forgetting", || deletes_kept(nodes[0].address) == "0");
+    forgotten(nodes[0].address);
     shows(nodes[1].address, "done", "yes");
     let three = Process::start(3, port, &addresses(&nodes), &with_data);
     // It closes its connections when it is told.
@@ -179,9 +175,13 @@ fn a_restart_does_not_forget_who_is_known() {
     one.client().write("k", "v");
     assert_eq!(one.client().integer(&["DEL", "k"]), 1);
     looks();
-    assert_eq!(deletes_kept(address), "1", "server 2 may have what this delete is about");
+    assert_eq!(
+        Client::connect(address).info()["deletes_kept"],
+        "1",
+        "server 2 may have what this delete is about"
+    );
     one.client().ok(&["FORGET", "2"]);
-    until("forgetting", || deletes_kept(address) == "0");
+    forgotten(address);
     drop(one);
     let listener = std::net::TcpListener::bind(address).expect("it is free again");
     let one = Node::start_on(listener, 1, &[], keeps);
@@ -290,7 +290,7 @@ fn a_stranger_is_refused() {
     let node = Node::start(1, &[], |_| {});
     let below = node.client().write("k", "v");
     assert_eq!(node.client().integer(&["DEL", "k"]), 1);
-    until("forgetting", || deletes_kept(node.address) == "0");
+    forgotten(node.address);
     let mut hello = raw::hello(7);
     let first = v(below.timestamp - 1, 7);
     hello.status = Status {

@@ -14,7 +14,7 @@ use causal_kv::protocol::reply::Reply;
 use causal_kv::server::Options;
 use cluster::client::Client;
 use cluster::folder::Folder;
-use cluster::{Enough, Node, free, raw, settled, shows, until};
+use cluster::{Enough, Node, forgotten, free, raw, settled, shows, until};
 
 /// A joined client's commands are run while the replica is held. That of `FORGET` speaks to the apply
 /// thread, which waits for the replica.
@@ -88,7 +88,7 @@ fn a_stranger_is_refused_after_a_restart() {
     one.client().write(&key, "v");
     assert_eq!(one.client().integer(&["DEL", &key]), 1);
     for node in [&one, &two] {
-        until("forgetting", || node.client().info()["deletes_kept"] == "0");
+        forgotten(node.address);
     }
     one.client().ok(&["CUT", "2"]);
     drop(two);

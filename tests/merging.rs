@@ -3,7 +3,6 @@
 
 mod cluster;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use causal_kv::core::{Applied, Version};
@@ -11,7 +10,7 @@ use causal_kv::protocol::link::{Hello, Status};
 use causal_kv::protocol::reply::Reply;
 use causal_kv::protocol::snapshot::{End, begin_into, end_into, entry_into, offer_into, take_into};
 use cluster::client::Client;
-use cluster::{Node, free, raw, settled, shows, until};
+use cluster::{Node, forgotten, free, raw, settled, shows, until};
 
 fn v(timestamp: u64, server: u32) -> Version {
     Version { timestamp, server }
@@ -19,10 +18,6 @@ fn v(timestamp: u64, server: u32) -> Version {
 
 fn applied(text: &str) -> Applied {
     text.parse().expect("well formed")
-}
-
-fn deletes_kept(address: SocketAddr) -> String {
-    Client::connect(address).info()["deletes_kept"].clone()
 }
 
 /// Reads what a server says until it says this.
@@ -69,7 +64,7 @@ fn what_was_forgotten_here_does_not_come_by_snapshot() {
     let node = Node::start(1, &[], |_| {});
     let old = node.client().write("k", "old");
     assert_eq!(node.client().integer(&["DEL", "k"]), 1);
-    until("forgetting", || deletes_kept(node.address) == "0");
+    forgotten(node.address);
     let mut peer = raw::link(node.address, &raw::hello(9));
     let has = format!("{old}..{old} (10, 9)..(20, 9)");
     give_snapshot(&mut peer, &has, "k", old);
@@ -84,7 +79,7 @@ fn a_snapshot_tells_up_to_where_deletes_are_forgotten() {
     let below = one.client().write("k", "v");
     one.client().write("x", "1");
     assert_eq!(one.client().integer(&["DEL", "k"]), 1);
-    until("forgetting", || deletes_kept(one.address) == "0");
+    forgotten(one.address);
     let two = Node::start(2, &[one.address], |_| {});
     settled(&[one.address, two.address]);
     shows(two.address, "x", "1");
@@ -131,7 +126,7 @@ fn who_has_not_heard_from_all_forgets_nothing() {
     until("writes", || client.call(&["SET", "k", "v"]).text() == Some("OK"));
     assert_eq!(client.integer(&["DEL", "k"]), 1);
     std::thread::sleep(Duration::from_millis(2_500));
-    assert_eq!(deletes_kept(node.address), "1");
+    assert_eq!(node.client().info()["deletes_kept"], "1");
 }
 
 /// A client that joined a server without data is told to join anew when a later snapshot comes.

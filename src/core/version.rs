@@ -102,7 +102,7 @@ pub(crate) fn number(text: &str) -> Option<(u64, &str)> {
 
 /// The text without the space that it begins with. Every update's version is read, and nearly all
 /// have one space or none: to look for all kinds of space costs more than to read the numbers.
-pub(crate) fn skip_space(text: &str) -> &str {
+fn skip_space(text: &str) -> &str {
     match text.as_bytes() {
         [first, ..] if first.is_ascii_graphic() => text,
         [b' ', second, ..] if second.is_ascii_graphic() => &text[1..],

@@ -173,8 +173,7 @@ impl Log {
         let appended_ms = self.now_ms();
         let mut tail = self.tail.lock();
         let first = tail.next;
-        let hidden: Vec<(usize, u32)> = batch.hidden().collect();
-        let mut hidden = hidden.iter().peekable();
+        let mut hidden = batch.hidden().peekable();
         let (mut place, mut start) = (0, 0);
         while let Some(record) = batch.records.get(place) {
             let segment = tail.room_for(record.end as usize - start);
@@ -182,13 +181,14 @@ impl Log {
             let records = &batch.records[place..place + count];
             let end = records[count - 1].end as usize;
             segment.take(&batch.frames()[start..end], start, records, appended_ms);
-            while let Some(&(at, change)) = hidden.next_if(|&&(at, _)| at < place + count) {
+            while let Some((at, change)) = hidden.next_if(|&(at, _)| at < place + count) {
                 segment.hidden.push((first + at as u64, change));
             }
             tail.bytes += end - start + count * size_of::<Record>();
             tail.next += count as u64;
             (place, start) = (place + count, end);
         }
+        drop(hidden);
         let next = tail.next;
         tail.holds.grown(first, next, &batch.records);
         drop(tail);

@@ -117,7 +117,7 @@ impl Batch {
 
     /// What the batch itself says of a key.
     pub(super) fn find(&self, key: &str) -> Own<'_> {
-        let mut changes = self.writes().rev().flat_map(|(_, changes)| changes.iter().rev());
+        let mut changes = self.writes().rev().flat_map(|(_, changes)| changes.iter());
         match changes.find(|&(found, _)| found == key) {
             Some((_, Some(value))) => Own::Wrote(value),
             Some((_, None)) => Own::Deleted,

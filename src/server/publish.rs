@@ -93,14 +93,13 @@ impl<'a> Publisher<'a> {
 
     /// The version that a key shows, once the group is shown, and whether it has a value.
     pub(super) fn look(&mut self, key: &str) -> Seen {
-        if self.disk.is_none() {
-            self.show_all();
+        let parts = &self.shared.parts;
+        let look = || parts.read(key, |shown| (shown.version(), matches!(shown, Shown::Value(..))));
+        if self.disk.is_some() {
+            return self.staged.look(&self.log, key, look());
         }
-        let shown = self
-            .shared
-            .parts
-            .read(key, |shown| (shown.version(), matches!(shown, Shown::Value(..))));
-        if self.disk.is_none() { shown } else { self.staged.look(&self.log, key, shown) }
+        self.show_all();
+        look()
     }
 
     /// Has the store show what has gathered.

@@ -129,6 +129,11 @@ pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until a server has forgotten all deletes.
+pub(crate) fn forgotten(address: SocketAddr) {
+    until("forgetting", || Client::connect(address).info()["deletes_kept"] == "0");
+}
+
 /// Waits until a server shows this value for the key.
 #[track_caller]
 pub(crate) fn shows(address: SocketAddr, key: &str, value: &str) {

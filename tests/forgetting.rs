@@ -3,7 +3,6 @@
 
 mod cluster;
 
-
 use causal_kv::core::{Applied, Version};
 use causal_kv::protocol::link::Status;
 use causal_kv::protocol::reply::Reply;

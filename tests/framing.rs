@@ -201,6 +201,16 @@ fn a_request_of_many_long_values_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_request_of_very_many_short_values_is_refused_when_it_is_too_large() {
+    let short = format!("$99\r\n{}\r\n", "v".repeat(99));
+    let mut stream = format!("*{ARGUMENTS_MAX}\r\n").into_bytes();
+    stream.extend(short.repeat((64 << 20) / 99).into_bytes());
+    assert_eq!(error_of(&stream), "");
+    stream.extend(short.into_bytes());
+    assert_eq!(error_of(&stream), "Protocol error: request larger than 67108864 bytes");
+}
+
+#[test]
 fn strangers_get_little_room() {
     let strange = |stream: &str| {
         let mut decoder = Decoder::default();

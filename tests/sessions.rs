@@ -255,14 +255,19 @@ fn pushes_and_replies_come_in_one_order() {
         });
         let (mut last, mut replies, mut pushes) = (0, 0, 0);
         while last < 2000 {
-            client.send(b"READ x\r\nECHO e\r\n");
+            client.send(b"GET x\r\nGET x\r\nREAD x\r\nECHO e\r\n");
             loop {
                 let text = client.next();
                 if text == "$1|e" {
                     break;
                 }
-                if text == "+missing x" {
+                if text == "+missing x" || text == "$-1" {
                     assert_eq!(last, 0);
+                    continue;
+                }
+                if let Some((_, number)) = text.split_once('|') {
+                    // The first of these writes has timestamp 1.
+                    assert_eq!(number.parse(), Ok(last - 1), "{text} behind {last}");
                     continue;
                 }
                 // A reply shows what was pushed last; a push shows what was never shown before.
@@ -339,6 +344,14 @@ fn a_run_of_reads_is_answered_in_order_and_before_what_follows() {
             assert_eq!((client.next(), client.next()), ("$-1".into(), reply.into()));
         }
     }
+    let long = "v".repeat(100 << 10);
+    other.array(&["SET", "long", &long]);
+    client.send(&array(&["GET", "long"]).repeat(14));
+    client.send(&array(&["GET", "k3"]));
+    for _ in 0..14 {
+        assert_eq!(client.next(), format!("${}|{long}", long.len()));
+    }
+    assert_eq!(client.next(), "$1|3");
     client.send(b"GET k0\r\nGET k49\r\nGET none\r\n*1\r\n:");
     assert_eq!([client.next(), client.next(), client.next()], ["$1|0", "$2|49", "$-1"]);
     assert_eq!(client.next(), "-ERR Protocol error: expected '$', got ':'");

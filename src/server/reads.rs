@@ -12,8 +12,10 @@ use super::execute::{value, value_into};
 use super::handoff::Own;
 use super::session::Session;
 
-/// So many are answered in one go at most, as long as their values may be.
+/// So many are answered in one go at most.
 const READS_MAX: usize = 16;
+/// When so many bytes are copied in one go, no more are. Whoever writes to these keys waits meanwhile.
+const READ_BYTES_MAX: usize = 256 << 10;
 
 /// The keys of `GET`s that are not answered yet, and nothing is that came after them.
 #[derive(Debug, Default)]
@@ -68,6 +70,23 @@ impl Session {
         }
     }
 
+    /// Answers some reads at least, all if their values are not long. Gives how many.
+    fn answer_some(&mut self, keys: &[&str]) -> usize {
+        let (out, resp3) = (&mut self.out, self.resp3);
+        let bytes_max = out.len() + READ_BYTES_MAX;
+        let mut seen: Vec<Option<Version>> = Vec::with_capacity(keys.len());
+        self.shared.parts.read_all(keys, |shown| {
+            if out.len() < bytes_max {
+                value_into(out, value(&shown), resp3);
+                seen.push(shown.version());
+            }
+        });
+        for version in seen.iter().flatten() {
+            self.see(*version);
+        }
+        seen.len()
+    }
+
     /// Answers the `GET`s that were gathered. Before anything else is run or answered.
     pub(super) fn answer_reads(&mut self) {
         if self.reads.ends.is_empty() {
@@ -77,14 +96,10 @@ impl Session {
         if reads.ends.len() == 1 {
             self.answer_read(&reads.text);
         } else {
-            let (out, resp3) = (&mut self.out, self.resp3);
-            let mut seen: Vec<Version> = Vec::with_capacity(reads.ends.len());
-            self.shared.parts.read_all(&reads.keys(), |shown| {
-                value_into(out, value(&shown), resp3);
-                seen.extend(shown.version());
-            });
-            for version in seen {
-                self.see(version);
+            let keys = reads.keys();
+            let mut answered = 0;
+            while answered < keys.len() {
+                answered += self.answer_some(&keys[answered..]);
             }
         }
         self.reads = reads;

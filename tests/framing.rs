@@ -6,7 +6,7 @@ mod support;
 use std::io::Read;
 
 use causal_kv::protocol::reply::Reply;
-use causal_kv::protocol::request::{Argument, Request};
+use causal_kv::protocol::request::{Argument, Asked, Request};
 use causal_kv::protocol::resp::{
     ARGUMENTS_MAX, BULK_BYTES_MAX, Decoder, FramingError, LINE_BYTES_MAX,
 };
@@ -25,6 +25,15 @@ fn words(request: Request<'_>) -> Words {
         Argument::Null => "<null>".to_owned(),
         Argument::TooLong(length) => format!("<{length} bytes>"),
     };
+    let is_text = |argument| match argument {
+        Argument::Bytes(bytes) => str::from_utf8(bytes).is_ok(),
+        Argument::Null => true,
+        Argument::TooLong(_) => request.text().is_some(),
+    };
+    let all = (0..request.len()).all(|index| is_text(request.argument_at(index)));
+    if request.asked == Asked::Array {
+        assert_eq!(request.text().is_some(), all, "{request:?}");
+    }
     (0..request.len()).map(word).collect()
 }
 
@@ -60,16 +69,17 @@ fn error_of(stream: &[u8]) -> String {
 /// One of everything.
 const STREAM: &[u8] = b"PING\r\n*2\r\n$3\r\nGET\r\n$1\r\nx\r\n\r\n\n*0\r\n*-1\r\n\
     write key the \"rest\" of it \r\n*3\r\n$1\r\n(\r\n$0\r\n\r\n$-1\r\n  set 'a b' \"\\x41\\n\\\"\"\n\
-    *2\r\n$2\r\n\xc3\xa9\r\n$1\r\n\xff\r\n*1\r\n$5\r\n\r\n*1$\r\n'' \"\"\r\nset \"a\"'b'\r\n";
+    *2\r\n$2\r\n\xc3\xa9\r\n$1\r\n\xff\r\n*1\r\n$7\r\n$1\r\nx\r\n\r\n*1\r\n$5\r\n\r\n*1$\r\n'' \"\"\r\nset \"a\"'b'\r\n";
 
 fn expected() -> Vec<Words> {
-    let requests: [&[&str]; 8] = [
+    let requests: [&[&str]; 9] = [
         &["PING"],
         &["GET", "x"],
         &["write", "key", "the \"rest\" of it "],
         &["(", "", "<null>"],
         &["set", "a b", "A\n\""],
         &["é", "\u{fffd}"],
+        &["$1\r\nx\r\n"],
         &["\r\n*1$"],
         &["", ""],
     ];

@@ -146,7 +146,7 @@ mod tests {
             let expected = Some((behind, [key.to_owned(), value.to_owned()]));
             assert_eq!(change(&set), expected);
         }
-        let others: [&[u8]; 7] = [
+        let others: [&[u8]; 8] = [
             b"*3\r\n$3\r\nSET\r\n$01\r\nk\r\n$1\r\nv\r\n",
             b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$-0\r\n\r\n",
             b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$-1\r\n",
@@ -154,6 +154,7 @@ mod tests {
             b"*2\r\n$3\r\nSET\r\n$1\r\nk\r\n",
             b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n$1\r\nx\r\n",
             b"SET k v\r\n",
+            b"SET k ''\r\n",
         ];
         for other in others {
             assert_eq!(change(other), None, "{}", String::from_utf8_lossy(other));

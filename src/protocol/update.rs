@@ -255,33 +255,43 @@ mod tests {
 
     #[test]
     fn a_head_is_written_alike_whatever_came_before() {
-        let dependency = Version { timestamp: 50, server: 2 };
-        let heads = [(100, 0), (101, 100), (102, 101), (199, 102), (200, 199), (201, 200), (7, 6)]
-            .into_iter()
-            .chain((1_731_624_815_000_095..1_731_624_815_000_105).map(|t| (t, t - 1)))
-            .chain([(12, 11), (13, 12), (120, 100), (121, 120), (122, 102)]);
-        let written = [1, 1, 2].map(|count| Written::new(vec![("key", Some("value")); count]));
-        let mut last = LastHead::default();
-        for (timestamp, predecessor) in heads {
-            for (server, told, dependencies) in [
-                (1, false, &[][..]),
-                (1, false, &[]),
-                (1, true, &[]),
-                (1, false, &[dependency]),
-                (1, false, &[]),
-                (2, false, &[]),
-            ] {
-                for changes in &written {
-                    let version = Version { timestamp, server };
-                    let dependency_keys = &[];
-                    let head = Head { version, predecessor, told, dependencies, dependency_keys };
-                    let (mut run, mut alone) = ("x".to_owned(), "x".to_owned());
-                    let changes = changes.changes();
-                    let bytes = update_into(&mut run, &mut last, head, changes);
-                    let first = &mut LastHead::default();
-                    assert_eq!(bytes, update_into(&mut alone, first, head, changes));
-                    assert_eq!(run, alone);
-                }
+        let dependency = [Version { timestamp: 5, server: 2 }];
+        let plain = |timestamp, predecessor| (timestamp, predecessor, 1, false, &[][..], 1);
+        let cases = [
+            plain(7, 6),
+            plain(12, 11),
+            plain(99, 98),
+            plain(100, 99),
+            plain(101, 100),
+            plain(101, 0),
+            plain(122, 102),
+            plain(123, 103),
+            plain(1_731_624_815_000_099, 1_731_624_815_000_098),
+            plain(1_731_624_815_000_100, 1_731_624_815_000_099),
+            plain(1_731_624_815_000_101, 1_731_624_815_000_100),
+            (102, 101, 2, false, &[], 1),
+            (103, 102, 1, true, &[], 1),
+            (104, 103, 1, true, &[], 1),
+            (105, 104, 1, false, &dependency, 1),
+            (106, 105, 1, false, &dependency, 1),
+            (107, 106, 1, false, &[], 2),
+        ];
+        let write =
+            |last: &mut LastHead, (timestamp, predecessor, server, told, dependencies, count)| {
+                let version = Version { timestamp, server };
+                let head = Head { version, predecessor, told, dependencies, dependency_keys: &[] };
+                let written = Written::new(vec![("key", Some("value")); count]);
+                let mut out = "x".to_owned();
+                let bytes = update_into(&mut out, last, head, written.changes());
+                assert_eq!(&out[1 + bytes..], written.changes().text());
+                out
+            };
+        for before in cases {
+            for case in cases {
+                let mut last = LastHead::default();
+                write(&mut last, before);
+                let behind = write(&mut last, case);
+                assert_eq!(behind, write(&mut LastHead::default(), case), "behind {before:?}");
             }
         }
     }

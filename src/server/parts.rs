@@ -6,6 +6,7 @@
 //! causally consistent snapshot: the writer cannot be past an update that waits for one of them.
 
 use std::hint::black_box;
+use std::ops::Deref;
 
 use parking_lot::{RwLock, RwLockWriteGuard};
 
@@ -162,6 +163,7 @@ impl Parts {
     pub(super) fn read_all(&self, keys: &[&str], mut show: impl FnMut(Shown<'_>)) {
         let places: Vec<_> = keys.iter().map(|key| self.place(key)).collect();
         let held = self.hold(&places, |part| Some(part.read())).expect("it was waited for");
+        look_ahead(&held, &places);
         for (number, key) in places {
             show(held[number].as_ref().expect("all were taken").read_hashed(key));
         }
@@ -172,15 +174,11 @@ impl Parts {
     /// to `hidden`. Only the apply thread writes. Blocks while readers hold one of the parts.
     ///
     /// All keys are hashed first: see [`crate::core::hashed`]. Nearly always all locks are taken first,
-    /// too: an atomic operation between two look-ups would have the second one wait for the first. Then
-    /// all are looked up, only to have them at hand when they are written: a look-up alone is a third as
-    /// long, so the processor waits for more of them at once. That saves a tenth of a replica's time.
+    /// too: an atomic operation between two look-ups would have the second one wait for the first.
     pub(super) fn apply(&self, changes: &[Versioned<'_>], hidden: &mut Vec<usize>) {
         let places: Vec<_> = changes.iter().map(|&(_, (key, _))| self.place(key)).collect();
         if let Some(mut held) = self.hold(&places, RwLock::try_write) {
-            for &(number, key) in &places {
-                black_box(held[number].as_ref().map(|store| store.has_value(key)));
-            }
+            look_ahead(&held, &places);
             return apply_held(&mut held, 0, changes, &places, hidden);
         }
         // Some reader may hold its parts for long. It must not keep others from what it does not hold.
@@ -221,6 +219,15 @@ impl Parts {
         for (key, value, version) in self.parts[number].read().iter() {
             show(key, value, version);
         }
+    }
+}
+
+/// Looks keys up, only to have them at hand when they are read or written. A look-up alone is less than
+/// half as long as one and what is done with it, so the processor waits for more of them at once. That
+/// saves a tenth of the time of a replica, and a fifteenth of pipelined `GET`s.
+fn look_ahead<G: Deref<Target = Store>>(held: &Held<G>, places: &[(usize, Hashed<'_>)]) {
+    for &(number, key) in places {
+        black_box(held[number].as_ref().is_some_and(|store| store.has_value(key)));
     }
 }
 

@@ -53,7 +53,7 @@ impl<'a> Changes<'a> {
         self.places.iter().map(move |place| place.read(self.text))
     }
 
-    /// Whether they delete. An update deletes all of its keys or none.
+    /// Whether they delete. What a client writes deletes all of its keys or none.
     pub fn delete(self) -> bool {
         self.places.first().is_some_and(|place| place.value.is_none())
     }
@@ -96,7 +96,7 @@ impl Written {
         text.clear();
         self.places.clear();
         for (key, value) in changes {
-            self.places.push(change_into(&mut text, 0, key, value));
+            self.places.push(change_into(&mut text, key, value));
         }
         self.text = String::from_utf8(text).expect("it is made of texts");
         self.changes()
@@ -108,11 +108,11 @@ impl Written {
     }
 }
 
-/// Appends a change to the text that begins at `start`.
-fn change_into(out: &mut Vec<u8>, start: usize, key: &str, value: Option<&str>) -> Place {
+/// Appends a change to such a text. Gives its place.
+fn change_into(out: &mut Vec<u8>, key: &str, value: Option<&str>) -> Place {
     let mut add = |text: &str| {
         bulk_into(out, text.as_bytes());
-        let end = out.len() - start - 2;
+        let end = out.len() - b"\r\n".len();
         (end - text.len(), end)
     };
     let (key, value) = (add(key), value.map(&mut add));

@@ -47,6 +47,7 @@ pub(crate) struct LastHead {
     text: Vec<u8>,
     /// Where in that its timestamp's last two digits stand.
     digits: usize,
+    /// The head's one word, while it is written.
     meta: Vec<u8>,
 }
 

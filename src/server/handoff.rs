@@ -115,7 +115,8 @@ impl Batch {
         self.outcomes.iter_mut().for_each(|outcome| outcome.version = None);
     }
 
-    /// What the batch itself says of a key.
+    /// What the batch itself says of a key: the last of the writes that name it. No write names a key
+    /// twice with different values.
     pub(super) fn find(&self, key: &str) -> Own<'_> {
         let mut changes = self.writes().rev().flat_map(|(_, changes)| changes.iter());
         match changes.find(|&(found, _)| found == key) {

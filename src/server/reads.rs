@@ -17,7 +17,7 @@ const READS_MAX: usize = 16;
 /// When so many bytes are copied in one go, no more are. Whoever writes to these keys waits meanwhile.
 const READ_BYTES_MAX: usize = 256 << 10;
 
-/// The keys of `GET`s that are not answered yet, and nothing is that came after them.
+/// The keys of `GET`s that are not answered yet. Nothing that came behind them is, either.
 #[derive(Debug, Default)]
 pub(super) struct Reads {
     text: String,

@@ -24,6 +24,8 @@ struct Held {
     cursor: u64,
     /// `None`: everything.
     wanted: Option<Wanted>,
+    /// Somebody called [`Log::wake`] since the reader waited last.
+    woken: bool,
     grown: Arc<Condvar>,
 }
 
@@ -33,10 +35,15 @@ impl Holds {
         self.0.values().map(|held| held.cursor).min()
     }
 
-    pub(super) fn wake(&self) {
-        for held in self.0.values() {
+    pub(super) fn wake(&mut self) {
+        for held in self.0.values_mut() {
+            held.woken = true;
             held.grown.notify_one();
         }
+    }
+
+    fn held(&mut self, number: u64) -> &mut Held {
+        self.0.get_mut(&number).expect("it is listed as long as it lives")
     }
 
     /// `records` were appended from the place `first` to `next`: whoever wants one is woken, and
@@ -88,18 +95,21 @@ impl Hold {
     }
 
     /// Waits, if the log ends at `end`, until something wanted comes, somebody calls [`Log::wake`],
-    /// or `deadline` has come. Gives from where on the log is kept for it: more may count as read.
+    /// or `deadline` has come; not at all if somebody called since the last wait. Gives from where on
+    /// the log is kept for it: more may count as read.
     pub fn wait(&self, end: u64, deadline: Instant) -> u64 {
         let mut tail = self.log.tail.lock();
-        if tail.next <= end {
+        if tail.next <= end && !tail.holds.held(self.number).woken {
             self.grown.wait_until(&mut tail, deadline);
         }
-        tail.holds.0[&self.number].cursor
+        let held = tail.holds.held(self.number);
+        held.woken = false;
+        held.cursor
     }
 
     fn held(&self, change: impl FnOnce(&mut Held)) {
         let mut tail = self.log.tail.lock();
-        change(tail.holds.0.get_mut(&self.number).expect("it is listed as long as it lives"));
+        change(tail.holds.held(self.number));
     }
 }
 
@@ -113,7 +123,7 @@ impl Log {
     /// Has what comes from `cursor` on kept, within the log's bound. It wants everything at first.
     pub fn hold(self: &Arc<Self>, cursor: u64) -> Hold {
         let grown = Arc::new(Condvar::new());
-        let held = Held { cursor, wanted: None, grown: Arc::clone(&grown) };
+        let held = Held { cursor, wanted: None, woken: false, grown: Arc::clone(&grown) };
         let mut tail = self.tail.lock();
         let number = tail.holds.0.last_key_value().map_or(0, |(&last, _)| last + 1);
         tail.holds.0.insert(number, held);

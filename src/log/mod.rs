@@ -276,7 +276,8 @@ impl Log {
         }
     }
 
-    /// Wakes everybody who waits. The lock is taken, so that nobody who is about to wait misses it.
+    /// Wakes everybody who waits, and has holds not wait the next time. The lock is taken, so that
+    /// nobody who is about to wait misses it.
     pub fn wake(&self) {
         self.tail.lock().holds.wake();
         self.grown.notify_all();

@@ -133,3 +133,17 @@ fn a_reader_is_woken_for_what_it_wants_and_has_read_the_rest() {
     add(2, 101);
     assert_eq!(behind.wait(0, patience), 50, "what it had yet to read is kept");
 }
+
+/// Who has looked at something and is about to wait must not miss that it has changed since.
+#[test]
+fn a_wake_before_the_wait_counts_once() {
+    let log = Arc::new(Log::new(TAIL_BYTES_MAX, TAIL_BYTES_MAX));
+    let hold = log.hold(0);
+    log.wake();
+    let patience = Instant::now() + Duration::from_secs(60);
+    hold.wait(0, patience);
+    assert!(Instant::now() < patience, "it did not wait");
+    let soon = Instant::now() + Duration::from_millis(20);
+    hold.wait(0, soon);
+    assert!(Instant::now() >= soon, "it waited");
+}

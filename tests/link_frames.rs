@@ -147,6 +147,7 @@ fn a_hello_reads_as_it_was_written() {
 #[test]
 fn acknowledgements_and_calls_for_more_read_as_they_were_written() {
     assert_eq!(decode(&frame(&["ACK", "(20, 1)"])), Ok(Frame::Ack(v(20, 1))));
+    assert_eq!(decode(&frame(&["ASK", "(20, 3)"])), Ok(Frame::Ask(v(20, 3))));
     assert_eq!(decode(&frame(&["AGAIN"])), Ok(Frame::Again));
 }
 
@@ -160,10 +161,12 @@ fn names_that_a_later_version_adds_are_passed_over() {
 
 #[test]
 fn malformed_frames_are_errors() {
-    let cases: [&[&str]; 27] = [
+    let cases: [&[&str]; 29] = [
         &["HELLO"],
         &["status", "clock", "1"],
         &["ACK"],
+        &["ASK"],
+        &["ASK", "7"],
         &["ACK", "7"],
         &["ACK", "(7, 1) (8, 1)"],
         &["ACK", "(7, 1)", "(8, 1)"],

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use causal_kv::core::Version;
 use causal_kv::protocol::reply::Reply;
 use cluster::client::Client;
+use cluster::raw;
 use cluster::{
-    Enough, FOREVER_MS, Node, addresses, converged, free, linked, mesh, settled, shows,
+    Enough, FOREVER_MS, Node, PATIENCE, addresses, converged, free, linked, mesh, settled, shows,
     stays_missing, until,
 };
 
@@ -190,6 +192,55 @@ fn wait_counts_peers_that_have_applied_and_not_those_that_hold() {
     assert_eq!(bob.integer(&["WAIT", "2", "10000"]), 2);
     assert!(began.elapsed() < Duration::from_secs(3), "it returns as soon as they have");
     assert_eq!(alice.integer(&["WAIT", "2", "0"]), 2, "0 waits without end");
+}
+
+/// The next frame of a link that begins so.
+fn frame(peer: &mut Client, begins: &str) -> Vec<String> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < end, "no {begins} came");
+        let frame = peer.next().expect("the link stays");
+        if frame.texts()[0] == begins {
+            return frame.texts().iter().map(ToString::to_string).collect();
+        }
+    }
+}
+
+/// An acknowledgement wakes threads at both ends. Under load there would be one for each group of
+/// updates, and hardly ever does anybody wait for it.
+#[test]
+fn updates_are_acknowledged_now_and_then_and_at_once_to_who_asks() {
+    const UPDATES: u64 = 30;
+    let node = Node::start(1, &[], |_| {});
+    let mut peer = raw::link(node.address, &raw::hello(9));
+    let mut took = [Duration::ZERO; 2];
+    for (asks, took) in [true, false].into_iter().zip(&mut took) {
+        let first = if asks { 1 } else { UPDATES + 1 };
+        let began = Instant::now();
+        for timestamp in first..first + UPDATES {
+            let version = Version { timestamp, server: 9 };
+            peer.send_bytes(&raw::update(version, timestamp - 1, &[]));
+            if asks {
+                peer.send(&["ASK", &version.to_string()]);
+            }
+            assert_eq!(frame(&mut peer, "ACK")[1], version.to_string());
+        }
+        *took = began.elapsed();
+    }
+    let [asked, unasked] = took;
+    assert!(unasked > Duration::from_millis(200) && asked * 2 < unasked, "{asked:?}, {unasked:?}");
+}
+
+#[test]
+fn wait_asks_the_peers() {
+    let node = Node::start(1, &[], |_| {});
+    let mut peer = raw::link(node.address, &raw::hello(9));
+    let mut writer = node.client();
+    let version = writer.write("x", "1").to_string();
+    let waiter = thread::spawn(move || writer.integer(&["WAIT", "1", "60000"]));
+    assert_eq!(frame(&mut peer, "ASK")[1], version);
+    peer.send(&["ACK", &version]);
+    assert_eq!(waiter.join().expect("it is answered"), 1);
 }
 
 #[test]

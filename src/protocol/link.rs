@@ -39,6 +39,7 @@
 //!
 //! ```text
 //! ACK (20, 1)       I have applied your updates up to this one.
+//! ASK (20, 3)       Acknowledge my updates up to this one as soon as you have applied them.
 //! STATUS <status>   at least once a second, and whenever the links change. It is the heartbeat.
 //! PROMISE 20        Under the delivery rule total: all my updates up to this timestamp were sent.
 //! AGAIN             I had no room for what I held back. Send again whatever I have not applied.
@@ -138,6 +139,8 @@ pub enum Frame {
     Update(Update),
     /// The sender has applied the receiver's updates up to this version.
     Ack(Version),
+    /// The receiver is to acknowledge the sender's updates up to this version without delay.
+    Ask(Version),
     /// The heartbeat.
     Status(Status),
     /// The sender has sent all its updates up to this timestamp (delivery rule `total`).
@@ -322,9 +325,10 @@ impl Frame {
         }
         let head = text(request, 0)?;
         match head {
-            "ACK" if request.len() == 2 => {
+            "ACK" | "ASK" if request.len() == 2 => {
                 let version = text(request, 1)?.parse();
-                version.map(Self::Ack).map_err(|error| FramingError(format!("{error}")))
+                let version = version.map_err(|error| FramingError(format!("{error}")))?;
+                Ok(if head == "ACK" { Self::Ack(version) } else { Self::Ask(version) })
             }
             "STATUS" => {
                 let mut status = Status::default();

@@ -87,6 +87,8 @@ pub(super) fn greet(
         closed: AtomicBool::new(false),
         ask_again: AtomicBool::new(false),
         send_again: AtomicBool::new(false),
+        ask: AtomicU64::new(0),
+        asked: AtomicU64::new(0),
         take: AtomicBool::new(false),
         taken: AtomicBool::new(false),
         sent_entries: AtomicU64::new(0),
@@ -200,6 +202,7 @@ fn receive(shared: &Arc<Shared>, link: &Arc<Link>, decoder: &mut Decoder) -> Res
             match Frame::decode(frame).map_err(|error| error.to_string())? {
                 Frame::Update(_) => {} // It was taken above.
                 Frame::Ack(version) => acknowledge(shared, link, version),
+                Frame::Ask(version) => asked(shared, link, version),
                 Frame::Status(status) => hear(shared, link, status),
                 Frame::Promise(timestamp) => {
                     // Behind the updates that it is about.
@@ -271,6 +274,12 @@ fn acknowledge(shared: &Shared, link: &Arc<Link>, version: crate::core::Version)
     if let Some(first) = first.filter(|_| version.server == shared.options.id) {
         shared.mesh.acknowledge(link, version, first);
     }
+}
+
+/// The peer waits for an acknowledgement.
+fn asked(shared: &Shared, link: &Link, version: crate::core::Version) {
+    link.asked.fetch_max(version.timestamp, Ordering::SeqCst);
+    shared.log.wake();
 }
 
 fn learn(shared: &Arc<Shared>, servers: &[Known]) {

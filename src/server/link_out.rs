@@ -5,6 +5,7 @@
 //! after a grace in which a link that just broke may come back. What no log has any more is sent as
 //! a snapshot (rule R7).
 
+mod acks;
 mod delays;
 mod snapshot;
 
@@ -25,6 +26,7 @@ use crate::protocol::resp::Decoder;
 use super::connection::WRITE_PATIENCE;
 use super::mesh::{Delays, Link};
 use super::shared::Shared;
+use acks::Acks;
 use snapshot::Outgoing;
 
 /// How often a status is sent. A link is given up after three seconds of silence.
@@ -63,7 +65,7 @@ struct LinkOut<'a> {
     /// When the next delayed update is due.
     due: Option<Instant>,
     out: Vec<u8>,
-    acknowledged: Option<Version>,
+    acks: Acks,
     /// What was promised, under the delivery rule `total`.
     promised: u64,
     next_status: Instant,
@@ -95,7 +97,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Arc<Link>) {
         overtaken: Vec::new(),
         due: None,
         out: Vec::new(),
-        acknowledged: None,
+        acks: Acks::default(),
         promised: 0,
         next_status: now + STATUS_EVERY,
         links_epoch: shared.mesh.links_epoch(),
@@ -154,7 +156,8 @@ impl LinkOut<'_> {
 
     /// Waits until there is something to do, if the log ends at `end` still.
     fn wait(&mut self, end: u64) {
-        let deadline = self.due.map_or(self.next_status, |due| due.min(self.next_status));
+        let deadlines = [Some(self.next_status), self.due, self.acks.rests_until()];
+        let deadline = deadlines.into_iter().flatten().min().expect("the status is due");
         let kept_from = self.hold.wait(end, deadline);
         if self.cursor == Some(end) && self.overtaken.is_empty() {
             // What came meanwhile and was not wanted counts as read.
@@ -162,20 +165,28 @@ impl LinkOut<'_> {
         }
     }
 
-    /// The peer's updates are acknowledged when they are *applied*, not when they are received.
+    /// The peer's updates are acknowledged when they are *applied*, not when they are received. Has
+    /// itself woken for them if there will be something to tell.
     fn acknowledge(&mut self, latest: Option<Version>) {
-        if latest != self.acknowledged {
-            self.acknowledged = latest;
-            if let Some(version) = latest {
-                array_into(&mut self.out, &["ACK", &version.to_string()]);
-            }
+        let asked = self.link.asked.load(Ordering::SeqCst);
+        let rested = self.acks.rests_until();
+        self.acks.tell(latest, asked, Instant::now(), &mut self.out);
+        if self.acks.rests_until().is_some() != rested.is_some() {
+            self.listen();
+        }
+        let ask = self.link.ask.swap(0, Ordering::SeqCst);
+        if ask > 0 {
+            let version = Version { timestamp: ask, server: self.shared.options.id };
+            array_into(&mut self.out, &["ASK", &version.to_string()]);
         }
     }
 
     /// Has itself woken for what it sends, and for what it acknowledges.
     fn listen(&self) {
         let mut wanted = self.supplies.clone();
-        wanted.insert(self.link.peer, ALL);
+        if self.acks.rests_until().is_none() {
+            wanted.insert(self.link.peer, ALL);
+        }
         self.hold.want(wanted);
     }
 

@@ -34,6 +34,10 @@ pub(super) struct Link {
     pub(super) ask_again: AtomicBool,
     /// The peer asks to be sent again what it has not applied.
     pub(super) send_again: AtomicBool,
+    /// The timestamp up to which the peer is to be asked to acknowledge updates at once, 0 for none;
+    /// and the one up to which it has asked.
+    pub(super) ask: AtomicU64,
+    pub(super) asked: AtomicU64,
     /// This server wants a snapshot: ask the peer for it.
     pub(super) take: AtomicBool,
     /// The peer asks for a snapshot.
@@ -319,6 +323,17 @@ impl Mesh {
         state.delays.remove(&server);
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Has the peers asked to acknowledge this server's updates up to `version` at once, if they have
+    /// not said that they have applied it.
+    pub(super) fn ask(&self, version: Version) {
+        for peer in self.state.lock().linked() {
+            if let Some(link) = peer.link.as_ref().filter(|_| !peer.status.applied.covers(version))
+            {
+                link.ask.fetch_max(version.timestamp, Ordering::SeqCst);
+            }
+        }
     }
 
     /// This server has room again for updates that it dropped: all peers are asked to send again.

@@ -43,6 +43,10 @@ impl Wait {
     /// Blocks until what is waited for has come, or the deadline.
     pub(super) fn run(&self, shared: &Shared, stream: &TcpStream, decoder: &mut Decoder) -> Answer {
         let mut look = Instant::now() + LOOK;
+        if let Self::Peers { version, .. } = self {
+            shared.mesh.ask(*version);
+            shared.log.wake();
+        }
         loop {
             let (answer, deadline) = match self {
                 Self::After { versions, deadline } => {

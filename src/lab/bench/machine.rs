@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use super::figures;
+
 /// Where Linux tells of processes.
 const PROCESSES: &str = "/proc";
 
@@ -43,24 +45,25 @@ pub(super) fn has(program: &str) -> bool {
 
 /// Whether this system tells what processes use.
 pub(super) fn tells_of_processes() -> bool {
-    Path::new(PROCESSES).join("self/stat").exists()
+    Path::new(PROCESSES).join("self/schedstat").exists()
 }
 
-/// The processor time that a process has used so far, in microseconds.
+/// The processor time that the threads of a process that still run have used so far, in microseconds.
 ///
 /// # Errors
 /// The system does not tell.
-pub(super) fn cpu_us(pid: u32) -> Result<u64, String> {
-    /// Linux counts in hundredths of a second here, whatever its clock does.
-    const TICK_US: u64 = 10_000;
-    let text = told(pid, "stat")?;
-    // The second field is the program's name in parentheses, which may hold anything.
-    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-    let ticks: Option<Vec<u64>> = fields.skip(11).take(2).map(|field| field.parse().ok()).collect();
-    match ticks.as_deref() {
-        Some([user, system]) => Ok((user + system) * TICK_US),
-        _ => Err(format!("/proc/{pid}/stat is not as expected")),
+pub(super) fn cpu_us(pid: u32) -> Result<f64, String> {
+    let path = format!("{PROCESSES}/{pid}/task");
+    let missing = |error| format!("{path}: {error}; this needs Linux");
+    let mut all_ns = 0;
+    for thread in fs::read_dir(&path).map_err(missing)? {
+        let path = thread.map_err(missing)?.path().join("schedstat");
+        // Unlike `stat`, which counts in hundredths of a second, and by samples.
+        let Ok(text) = fs::read_to_string(&path) else { continue }; // it has just ended
+        let ns = text.split_whitespace().next().and_then(|ns| ns.parse::<u64>().ok());
+        all_ns += ns.ok_or_else(|| format!("{} is not as expected", path.display()))?;
     }
+    Ok(figures::float(all_ns) / 1e3)
 }
 
 /// The memory of a process that is in use, in bytes.
@@ -126,7 +129,7 @@ mod tests {
         }
         let own = std::process::id();
         assert!(resident_bytes(own).expect("Linux tells") > 100_000);
-        assert!(cpu_us(own).is_ok());
+        assert!(cpu_us(own).expect("Linux tells") > 0.0);
         assert!(cpu_us(u32::MAX).is_err(), "there is no such process");
     }
 

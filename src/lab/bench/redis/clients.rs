@@ -6,7 +6,8 @@ use crate::lab::bench::machine::Pinned;
 use crate::lab::bench::table::{Goal, Unit};
 
 /// What there is to read and to overwrite.
-const FILL: Load = Load { test: "set", depth: 64, clients: 20, requests: 300_000, value_bytes: 3 };
+pub(super) const FILL: Load =
+    Load { test: "set", depth: 64, clients: 20, requests: 300_000, value_bytes: 3 };
 
 /// A load, and what is to be reached.
 struct Case {

@@ -4,7 +4,7 @@
 //! They are only a cache: an acknowledgement means *applied*, so whatever is dropped from here is
 //! sent again (rule R2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::update::Update;
 use super::version::Version;
@@ -47,8 +47,8 @@ struct Origin {
 #[derive(Clone, Debug, Default)]
 pub struct Pending {
     origins: BTreeMap<u32, Origin>,
-    /// Who waits for a version: by its server, then its timestamp.
-    waiting: BTreeMap<(u32, u64), Vec<Version>>,
+    /// What is waited for, by its server and then its timestamp, and who waits.
+    waiting: BTreeSet<((u32, u64), Version)>,
     count: usize,
     limits: Limits,
 }
@@ -99,7 +99,7 @@ impl Pending {
         origin.bytes += bytes;
         origin.held.insert(version.timestamp, held);
         self.count += 1;
-        self.waiting.entry(waits_for).or_default().push(version);
+        self.waiting.insert((waits_for, version));
         let full = origin.held.len() > self.limits.updates_max
             || (origin.bytes > self.limits.bytes_max && origin.held.len() > 1);
         if full && let Some((&newest, _)) = origin.held.last_key_value() {
@@ -115,29 +115,24 @@ impl Pending {
         let held = origin.held.remove(&version.timestamp)?;
         origin.bytes -= held.update.bytes();
         self.count -= 1;
-        let waits_for = (held.missing.server, held.missing.timestamp);
-        if let Some(waiting) = self.waiting.get_mut(&waits_for) {
-            waiting.retain(|&other| other != version);
-            if waiting.is_empty() {
-                self.waiting.remove(&waits_for);
-            }
-        }
+        self.waiting.remove(&((held.missing.server, held.missing.timestamp), version));
         Some(held)
     }
 
     /// Takes out all that waited for a version of `server` with a timestamp from `first` to `last`.
     pub fn take_waiting(&mut self, server: u32, first: u64, last: u64) -> Vec<Held> {
-        let range = (server, first)..=(server, last);
-        let keys: Vec<(u32, u64)> = self.waiting.range(range).map(|(&key, _)| key).collect();
+        let lowest = Version { timestamp: 0, server: 0 };
         let mut taken = Vec::new();
-        for key in keys {
-            for version in self.waiting.remove(&key).unwrap_or_default() {
-                let Some(origin) = self.origins.get_mut(&version.server) else { continue };
-                let Some(held) = origin.held.remove(&version.timestamp) else { continue };
-                origin.bytes -= held.update.bytes();
-                self.count -= 1;
-                taken.push(held);
-            }
+        while let Some(&next) = self.waiting.range(((server, first), lowest)..).next()
+            && next.0 <= (server, last)
+        {
+            self.waiting.remove(&next);
+            let (_, version) = next;
+            let Some(origin) = self.origins.get_mut(&version.server) else { continue };
+            let Some(held) = origin.held.remove(&version.timestamp) else { continue };
+            origin.bytes -= held.update.bytes();
+            self.count -= 1;
+            taken.push(held);
         }
         taken
     }

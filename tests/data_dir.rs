@@ -262,3 +262,17 @@ fn an_interval_ends_without_further_writes() {
     // The mark that says so.
     until("the sync", || bytes(&log) > before);
 }
+
+/// A program that is started holds all files of its parent, the lock among them, until it runs.
+#[test]
+fn who_restarts_a_server_may_start_other_programs_meanwhile() {
+    let folder = Folder::create("fork");
+    let others = thread::spawn(|| {
+        for _ in 0..500 {
+            drop(Command::new("true").status());
+        }
+    });
+    while !others.is_finished() {
+        drop(folder.start(1));
+    }
+}

@@ -17,6 +17,8 @@ use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::checksum::checksum;
 use super::error::{Failure, OpenError, WriteError};
@@ -76,7 +78,14 @@ fn draft(directory: &Path) -> PathBuf {
     directory.join("log-new")
 }
 
-/// Makes the directory, if there is none, and locks it until the file is closed.
+/// For so long a lock is waited for. Who was killed holds it until its memory is given back, and a
+/// program that is being started holds, for a moment, all files of its parent.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is tried.
+const LOCK_LOOK: Duration = Duration::from_millis(5);
+
+/// Makes the directory, if there is none, and locks it until the file is closed. Blocks for a second
+/// if another server has it.
 pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     if !directory.is_dir() {
         fs::create_dir_all(directory).map_err(Failure::to("make", directory))?;
@@ -86,10 +95,14 @@ pub(super) fn lock(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(Failure::to("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(Failure::to("lock", &path)(error).into()),
+    let patience = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => thread::sleep(LOCK_LOOK),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(directory.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(Failure::to("lock", &path)(error).into()),
+        }
     }
 }
 
